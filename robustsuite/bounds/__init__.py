@@ -1,0 +1,1 @@
+"""Bound propagation for any torch graph."""
