@@ -41,3 +41,32 @@ def generator(seed: int, *path: str | int, device: torch.device | str = "cpu") -
 def numpy_generator(seed: int, *path: str | int) -> np.random.Generator:
     """Give a numpy generator for the stream that `path` names. See `derive`."""
     return np.random.default_rng(derive(seed, *path))
+
+
+def example_seeds(count: int, *, generator: torch.Generator | None = None) -> torch.Tensor:
+    """Draw one 64-bit seed per example, on the generator's device.
+
+    Noise made from these seeds (see `uniform`) belongs to its example: it does not depend on which other
+    examples share the batch, nor on which of them are still being worked on.
+    """
+    device = generator.device if generator is not None else "cpu"
+    return torch.randint(-(2**63), 2**63 - 1, (count,), generator=generator, device=device)
+
+
+def uniform(seeds: torch.Tensor, size: int, *, stream: int = 0) -> torch.Tensor:
+    """Give uniform numbers in (0, 1) of shape (batch, size), float64, the same bits on every device.
+
+    A counter-based generator: number j of an example is a hash of its seed, the stream and j.
+
+    Source: Steele, Lea and Flood 2014, figure 16 (the mixer of SplitMix64).
+    """
+    counter = torch.arange(size, device=seeds.device) + (stream << 40)
+    z = _mix(_mix(seeds).unsqueeze(-1) + counter * -0x61C8864680B583EB)
+    return ((z >> 11) & (2**53 - 1)).double().add_(0.5).mul_(2.0**-53)
+
+
+def _mix(z: torch.Tensor) -> torch.Tensor:
+    # 64-bit integers wrap; the masks turn torch's arithmetic shifts into logical ones.
+    z = (z ^ ((z >> 30) & (2**34 - 1))) * -0x40A7B892E31B1A47
+    z = (z ^ ((z >> 27) & (2**37 - 1))) * -0x6B2FB644ECCEEE15
+    return z ^ ((z >> 31) & (2**33 - 1))

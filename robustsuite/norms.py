@@ -1,0 +1,67 @@
+"""Norms of flattened examples, their duals, projections and uniform samples of the unit ball.
+
+All functions work on tensors of shape (batch, features) and reduce the last axis.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from robustsuite.seeding import uniform
+
+
+def norm(z: Float[Tensor, "*batch features"], p: float) -> Float[Tensor, "*batch"]:
+    """Give the p-norm of the last axis, p in {1, 2, inf}, with a zero (not NaN) gradient at zero."""
+    if p == 2:
+        squares = z.square().sum(-1)
+        positive = squares > 0
+        return torch.where(positive, torch.where(positive, squares, 1.0).sqrt(), 0.0)
+    return z.abs().amax(-1) if p == torch.inf else z.abs().sum(-1)
+
+
+def dual(p: float) -> float:
+    """Give q with 1/p + 1/q = 1."""
+    return {1: torch.inf, 2: 2.0, torch.inf: 1.0}[p]
+
+
+def project(z: Float[Tensor, "*batch features"], p: float) -> Float[Tensor, "*batch features"]:
+    """Project the last axis onto the unit p-ball, p in {1, 2, inf}.
+
+    Source: for p = 1, Duchi et al. 2008, figure 1 (projection onto the simplex by sorting).
+    """
+    if p == torch.inf:
+        return z.clamp(-1, 1)
+    if p == 2:
+        return z / norm(z, 2).clamp(min=1).unsqueeze(-1)
+    magnitude, _ = z.abs().sort(dim=-1, descending=True)
+    ranks = torch.arange(1, z.shape[-1] + 1, device=z.device, dtype=z.dtype)
+    thresholds = (magnitude.cumsum(-1) - 1) / ranks
+    active = (magnitude > thresholds).sum(-1, keepdim=True).clamp(min=1)
+    threshold = thresholds.gather(-1, active - 1).clamp(min=0)
+    projected = z.sign() * (z.abs() - threshold).clamp(min=0)
+    # The sums above round: without this the result can lie a few ulps outside.
+    return projected / norm(projected, 1).clamp(min=1).unsqueeze(-1)
+
+
+def sample(seeds: Int[Tensor, " batch"], features: int, p: float, *, dtype: torch.dtype) -> Tensor:
+    """Draw one point per seed uniformly from the unit p-ball, p in {1, 2, inf}.
+
+    Args:
+        seeds: one 64-bit integer per example (see `robustsuite.seeding.example_seeds`).
+        features: dimension of the ball.
+        dtype: of the result, shape (batch, features), on the seeds' device.
+
+    Source: Barthe et al. 2005, theorem 1: coordinates of density exp(-|t|^p), divided by the p-norm of the
+    vector extended by an independent exponential.
+    """
+    if p == torch.inf:
+        return (uniform(seeds, features) * 2 - 1).to(dtype)
+    radius = -uniform(seeds, 1, stream=1).log()
+    size = -uniform(seeds, features, stream=2).log()
+    turn = uniform(seeds, features, stream=3)
+    if p == 2:
+        z = (2 * size).sqrt() * (2 * torch.pi * turn).cos()  # Box-Muller
+        return (z / (z.square().sum(-1, keepdim=True) + 2 * radius).sqrt()).to(dtype)
+    return ((turn - 0.5).sign() * size / (size.sum(-1, keepdim=True) + radius)).to(dtype)

@@ -1,0 +1,425 @@
+"""Threat models: what an adversary may do to an input.
+
+A `Perturbation` is a frozen, hashable description (``Linf(8/255, clip=(0, 1))``). Its `around` binds it to a
+batch and gives a `Region`: the set of allowed inputs for each example. Attacks, bounds and RL adversaries all
+take these two.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from robustsuite import norms, seeding
+from robustsuite.errors import InvalidInput
+
+PerFeature = float | tuple[Any, ...]  # a number, or nested tuples of the shape of one example
+Take = Callable[[Tensor], Tensor]
+
+_BISECTIONS = 40
+
+
+class Region(ABC):
+    """The allowed inputs around a batch of examples. Made by `Perturbation.around`.
+
+    Attributes:
+        center: the clean examples, shape (batch, *input).
+        lower, upper: the interval hull, shape (batch, *input).
+    """
+
+    center: Tensor
+    lower: Tensor
+    upper: Tensor
+
+    @property
+    def is_box(self) -> bool:
+        """Whether the region equals its interval hull."""
+        return False
+
+    @abstractmethod
+    def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        """Bring `x` into the region (the nearest point where the set is a plain ball or box)."""
+
+    @abstractmethod
+    def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
+        """Draw one point per example, uniformly (before clipping), each from its own seed."""
+
+    def sample(self, *, generator: torch.Generator | None = None) -> Float[Tensor, "batch *input"]:
+        """Draw one point per example, uniformly (before clipping)."""
+        seeds = seeding.example_seeds(len(self.center), generator=generator)
+        return self.sample_seeded(seeds.to(self.center.device))
+
+    @abstractmethod
+    def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
+        """Give the distance of `x` to the centre, in the perturbation's norm and in input units."""
+
+    @abstractmethod
+    def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        """Give the steepest step along `gradient` whose length is the region's radius."""
+
+    @abstractmethod
+    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "rows specs"]:
+        """Give the least value of the linear forms ``sum(a * x)`` for x in the region.
+
+        Args:
+            a: coefficients; the axes from the third on are those of `take`'s result from the second on.
+            take: picks, from a tensor of shape (batch, *input), the entries that the coefficients
+                belong to, as a tensor of shape (rows or 1, *form), with zeros where there is none.
+
+        Source: dual norms; with a clip box the exact solutions of the two convex programmes (see `Ball`).
+        """
+
+    @abstractmethod
+    def select(self, index: Tensor) -> Self:
+        """Keep the examples that `index` (integers or booleans) picks."""
+
+    def contains(
+        self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
+    ) -> Bool[Tensor, " batch"]:
+        """Say for each example whether `x` lies in the region, up to `tolerance` relative to its size."""
+        slack = tolerance * (1 + self.upper.abs().maximum(self.lower.abs()))
+        inside = (x >= self.lower - slack) & (x <= self.upper + slack)
+        return inside.flatten(1).all(1)
+
+    def minimizer_of(self, a: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        """Give a point of the region with a small value of ``sum(a * x)`` (the minimiser for boxes and balls)."""
+        return self.project(self.center + self.ascent(-a))
+
+
+class BoxRegion(Region):
+    """Lower and upper end for each feature. Linf balls, clipped or not, are boxes."""
+
+    def __init__(self, center: Tensor, lower: Tensor, upper: Tensor) -> None:
+        self.center, self.lower, self.upper = center, lower, upper
+
+    @property
+    def is_box(self) -> bool:
+        return True
+
+    def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        return torch.clamp(x, self.lower, self.upper)
+
+    def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
+        unit = norms.sample(seeds, self.lower[0].numel(), torch.inf, dtype=self.lower.dtype)
+        return self.project(
+            (self.lower + self.upper) / 2 + unit.view_as(self.lower) * (self.upper - self.lower) / 2
+        )
+
+    def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
+        return (x - self.center).abs().flatten(1).amax(1)
+
+    def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        return gradient.sign() * torch.maximum(self.upper - self.center, self.center - self.lower)
+
+    def minimizer_of(self, a: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        return torch.where(a >= 0, self.lower, self.upper)
+
+    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "rows specs"]:
+        middle = take((self.lower + self.upper) / 2).flatten(1).unsqueeze(1)
+        radius = take((self.upper - self.lower) / 2).flatten(1).unsqueeze(1)
+        a = a.flatten(2)
+        return _dot(a, middle) - _dot(a.abs(), radius)
+
+    def select(self, index: Tensor) -> BoxRegion:
+        return BoxRegion(self.center[index], self.lower[index], self.upper[index])
+
+
+class Ball(Region):
+    """A scaled Lp ball, p in {1, 2}: all x with ``|| (x - center) / scale ||_p <= 1``, within the clip box.
+
+    `minimum` is exact with the clip box too. For p = 2 it evaluates the Lagrangian dual at a multiplier found
+    by bisection, which is a lower bound at any multiplier, so that no rounding of the search can break it; for
+    p = 1 it spends the radius greedily on the largest coefficients, each up to its room in the box.
+    """
+
+    def __init__(
+        self, p: float, center: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, *, clipped: bool
+    ) -> None:
+        self.p, self.center, self.scale, self.clipped = p, center, scale, clipped
+        self.lower, self.upper = lower, upper
+
+    def _unit(self, x: Tensor) -> Tensor:
+        delta, scale = (x - self.center).flatten(1), self.scale.flatten(1)
+        return torch.where(scale > 0, delta / torch.where(scale > 0, scale, 1.0), 0.0)
+
+    def _from_unit(self, z: Tensor) -> Tensor:
+        x = self.center + (z * self.scale.flatten(1)).view_as(self.center)
+        return torch.clamp(x, self.lower, self.upper)
+
+    def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        if not self.clipped:
+            return self._from_unit(norms.project(self._unit(x), self.p))
+        # Clipping first loses less of the ball's radius; the centre lies in the box, so both hold at the end.
+        return self._from_unit(norms.project(self._unit(torch.clamp(x, self.lower, self.upper)), self.p))
+
+    def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
+        return self._from_unit(norms.sample(seeds, self.center[0].numel(), self.p, dtype=self.center.dtype))
+
+    def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
+        return norms.norm((x - self.center).flatten(1), self.p)
+
+    def contains(
+        self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
+    ) -> Bool[Tensor, " batch"]:
+        # Rounding of x itself shows in units of the radius.
+        scale = self.scale.flatten(1)
+        floor = torch.where(scale > 0, scale, torch.inf).amin(1)
+        slack = tolerance * (1 + self.center.abs().flatten(1).amax(1) / floor)
+        return super().contains(x, tolerance=tolerance) & (norms.norm(self._unit(x), self.p) <= 1 + slack)
+
+    def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        scale = self.scale.flatten(1)
+        g = gradient.flatten(1) * scale
+        if self.p == 2:
+            length = norms.norm(g, 2).unsqueeze(1)
+            z = torch.where(length > 0, g / torch.where(length > 0, length, 1.0), 0.0)
+        else:
+            # One coordinate at a time is steepest but slow: share the step among the largest twentieth
+            # (Tramer and Boneh 2019, section 3.1, use a quantile of the same order).
+            count = max(1, g.shape[1] // 20)
+            top = g.abs().topk(count, dim=1)
+            z = torch.zeros_like(g).scatter(1, top.indices, g.gather(1, top.indices).sign() / count)
+        return (z * scale).view_as(gradient)
+
+    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "rows specs"]:
+        center, scale = (take(t).flatten(1).unsqueeze(1) for t in (self.center, self.scale))
+        a = a.flatten(2)
+        at_center, slope = _dot(a, center), a * scale
+        if not self.clipped:
+            return at_center - norms.norm(slope, norms.dual(self.p))
+        safe = torch.where(scale > 0, scale, 1.0)
+        room_down, room_up = (
+            torch.where(scale > 0, take(end).flatten(1).unsqueeze(1) - center, 0.0) / safe
+            for end in (self.lower, self.upper)
+        )
+        least = _least_l2_in_box if self.p == 2 else _least_l1_in_box
+        return at_center + least(slope, room_down, room_up)
+
+    def select(self, index: Tensor) -> Ball:
+        parts = (t[index] for t in (self.center, self.scale, self.lower, self.upper))
+        return Ball(self.p, *parts, clipped=self.clipped)
+
+
+def _dot(a: Tensor, values: Tensor) -> Tensor:
+    """Sum a (rows or 1, specs, n) times values (rows or 1, 1, n) over n, as a matrix product where that helps."""
+    return torch.matmul(a, values.transpose(1, 2)).squeeze(2)
+
+
+def _least_l2_in_box(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Give min slope.z over ``||z||_2 <= 1, low <= z <= high`` (low <= 0 <= high), from below."""
+    corner = torch.where(slope >= 0, low, high)
+    with torch.no_grad():
+        # The answer is clip(-t slope) for the t at which its norm is 1: search log t.
+        size = norms.norm(slope, 2).clamp(min=torch.finfo(slope.dtype).tiny)
+        small, large = -size.log(), -size.log()
+        for _ in range(_BISECTIONS):
+            large = torch.where(_clipped_norm(slope, large, low, high) < 1, large + 1, large)
+        for _ in range(_BISECTIONS):
+            middle = (small + large) / 2
+            inside = _clipped_norm(slope, middle, low, high) < 1
+            small, large = torch.where(inside, middle, small), torch.where(inside, large, middle)
+        t = large.exp().unsqueeze(-1)
+        z = torch.clamp(-t * slope, low, high)
+    dual = (slope * z).sum(-1) + (z.square().sum(-1) - 1) / (2 * t.squeeze(-1))
+    # The corner of the box is the answer when it lies in the ball.
+    value = torch.where(norms.norm(corner, 2) <= 1, (slope * corner).sum(-1), dual)
+    return torch.where(t.squeeze(-1).isfinite(), value, (slope * corner).sum(-1))
+
+
+def _clipped_norm(slope: Tensor, log_t: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return norms.norm(torch.clamp(-log_t.exp().unsqueeze(-1) * slope, low, high), 2)
+
+
+def _least_l1_in_box(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Give min slope.z over ``||z||_1 <= 1, low <= z <= high`` (low <= 0 <= high): greedy, exact."""
+    gain, order = slope.abs().sort(dim=-1, descending=True)
+    room = torch.where(slope >= 0, -low, high.expand_as(slope)).gather(-1, order)
+    spent_before = room.cumsum(-1) - room
+    spend = torch.minimum(room, (1 - spent_before).clamp(min=0))
+    return -(gain * spend).sum(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Perturbation(ABC):
+    """A threat model, independent of any example."""
+
+    @abstractmethod
+    def around(self, x: Float[Tensor, "batch *input"]) -> Region:
+        """Bind the threat model to a batch.
+
+        Raises:
+            InvalidInput: `x` holds NaN or infinity, lies outside the clip range, or does not have
+                the shape of a per-feature radius.
+        """
+
+    @abstractmethod
+    def scaled(self, factor: float) -> Self:
+        """Give the same threat model with its radius multiplied by `factor` >= 0."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Give a short text for tables, such as ``Linf(0.03)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lp(Perturbation):
+    """An Lp ball of radius `eps` around each example, cut with the range `clip` of valid inputs.
+
+    Args:
+        eps: radius in input units, finite and >= 0; or one number per feature, nested like an example (arrays
+            and tensors are converted): then ``|| (x' - x) / eps ||_p <= 1``, and a feature with 0 stays as it is.
+        clip: lowest and highest valid value, or None.
+
+    Raises:
+        InvalidInput: a negative, infinite or NaN radius; an empty clip range.
+    """
+
+    eps: PerFeature
+    clip: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "eps", _frozen(self.eps, "eps"))
+        values = torch.as_tensor(self.eps, dtype=torch.float64)
+        if not bool((torch.isfinite(values) & (values >= 0)).all()):
+            raise InvalidInput(
+                f"eps is {_short(self.eps)}; expected finite numbers >= 0, in the input's units"
+            )
+        if self.clip is not None:
+            if len(self.clip) != 2 or not self.clip[0] < self.clip[1]:
+                raise InvalidInput(f"clip is {self.clip}; expected (lowest, highest) with lowest < highest")
+            object.__setattr__(self, "clip", (float(self.clip[0]), float(self.clip[1])))
+
+    def scaled(self, factor: float) -> Self:
+        return replace(self, eps=_map(self.eps, lambda value: value * factor))
+
+    def describe(self) -> str:
+        return f"{type(self).__name__}({_short(self.eps)})"
+
+    def _ends(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        _check_finite(x)
+        scale = _per_feature(self.eps, x, "eps")
+        lower, upper = x - scale, x + scale
+        if self.clip is not None:
+            low, high = self.clip
+            if bool(((x < low) | (x > high)).any()):
+                raise InvalidInput(
+                    f"x has values in [{float(x.min()):.4g}, {float(x.max()):.4g}], outside clip {self.clip}; "
+                    "scale the data to the clip range, or give the clip range of the data"
+                )
+            lower, upper = lower.clamp(min=low), upper.clamp(max=high)
+        return scale, lower, upper
+
+
+@dataclass(frozen=True, slots=True)
+class Linf(_Lp):
+    __doc__ = _Lp.__doc__
+
+    def around(self, x: Float[Tensor, "batch *input"]) -> BoxRegion:
+        _, lower, upper = self._ends(x)
+        return BoxRegion(x, lower, upper)
+
+
+@dataclass(frozen=True, slots=True)
+class L2(_Lp):
+    __doc__ = _Lp.__doc__
+
+    def around(self, x: Float[Tensor, "batch *input"]) -> Ball:
+        scale, lower, upper = self._ends(x)
+        return Ball(2.0, x, scale, lower, upper, clipped=self.clip is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class L1(_Lp):
+    __doc__ = _Lp.__doc__
+
+    def around(self, x: Float[Tensor, "batch *input"]) -> Ball:
+        scale, lower, upper = self._ends(x)
+        return Ball(1.0, x, scale, lower, upper, clipped=self.clip is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Box(Perturbation):
+    """The same box for every example: each feature in [lower, upper], whatever the clean value.
+
+    Args:
+        lower, upper: numbers, or nested tuples (arrays, tensors) of the shape of one example.
+
+    Raises:
+        InvalidInput: lower > upper somewhere, or NaN or infinite ends.
+    """
+
+    lower: PerFeature
+    upper: PerFeature
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lower", _frozen(self.lower, "lower"))
+        object.__setattr__(self, "upper", _frozen(self.upper, "upper"))
+        low, high = (torch.as_tensor(end, dtype=torch.float64) for end in (self.lower, self.upper))
+        if not bool(torch.isfinite(low).all() & torch.isfinite(high).all() & (low <= high).all()):
+            raise InvalidInput(
+                f"box has lower {_short(self.lower)}, upper {_short(self.upper)}; expected finite lower <= upper"
+            )
+
+    def around(self, x: Float[Tensor, "batch *input"]) -> BoxRegion:
+        _check_finite(x)
+        lower, upper = (_per_feature(end, x, "box end") for end in (self.lower, self.upper))
+        return BoxRegion(torch.clamp(x, lower, upper), lower, upper)
+
+    def scaled(self, factor: float) -> Box:
+        """Give the box shrunk (or grown) about its middle."""
+
+        lower, upper = (torch.as_tensor(end, dtype=torch.float64) for end in (self.lower, self.upper))
+        middle, half = (lower + upper) / 2, factor * (upper - lower) / 2
+        return Box((middle - half).tolist(), (middle + half).tolist())
+
+    def describe(self) -> str:
+        return f"Box({_short(self.lower)}, {_short(self.upper)})"
+
+
+def _frozen(value: Any, name: str) -> PerFeature:
+    """Turn a number, array, tensor or nested sequence into a float or nested tuples of floats."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    try:
+        return _map(value, float)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{name} is {value!r}; expected a number or nested numbers") from None
+
+
+def _map(value: Any, function: Callable[[float], float]) -> PerFeature:
+    if isinstance(value, list | tuple):
+        return tuple(_map(item, function) for item in value)
+    return function(value)
+
+
+def _short(value: PerFeature) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    values = torch.as_tensor(value, dtype=torch.float64)
+    return f"{float(values.min()):.4g}..{float(values.max()):.4g}"
+
+
+def _per_feature(value: PerFeature, x: Tensor, name: str) -> Tensor:
+    tensor = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    try:
+        return tensor.expand(x.shape)
+    except RuntimeError:
+        raise InvalidInput(
+            f"{name} has shape {tuple(tensor.shape)}; expected a number or the shape of one example, "
+            f"{tuple(x.shape[1:])}"
+        ) from None
+
+
+def _check_finite(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise InvalidInput(f"x has dtype {x.dtype}; expected floating point: pass x.float()")
+    finite = torch.isfinite(x).flatten(1).all(1) if x.dim() > 1 else torch.isfinite(x)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0, 0])
+        raise InvalidInput(f"x has NaN or infinite values, first in example {row}; remove or replace them")
