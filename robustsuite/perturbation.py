@@ -376,7 +376,7 @@ class Box(Perturbation):
 
         lower, upper = (torch.as_tensor(end, dtype=torch.float64) for end in (self.lower, self.upper))
         middle, half = (lower + upper) / 2, factor * (upper - lower) / 2
-        return Box((middle - half).tolist(), (middle + half).tolist())
+        return Box(_frozen(middle - half, "lower"), _frozen(middle + half, "upper"))
 
     def describe(self) -> str:
         return f"Box({_short(self.lower)}, {_short(self.upper)})"
