@@ -1,0 +1,85 @@
+"""Files that are either the old ones or the new ones, never a part of either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from robustsuite.errors import RobustsuiteError
+
+
+class NotWritable(RobustsuiteError, OSError):
+    """A file or folder cannot be written."""
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder and its parents where they are absent, and give it back.
+
+    Raises:
+        NotWritable: no permission, or a file stands where a folder is needed.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    return path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write; when the block ends well, it takes the place of `path` in one step.
+
+    A process killed at any moment leaves the old file whole: the new one is flushed to disk before the rename.
+
+    Raises:
+        NotWritable: no permission, or the disk is full.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with replacing(Path(folder) / "note.txt") as temporary:
+        ...         _ = temporary.write_text("whole")
+        ...     (Path(folder) / "note.txt").read_text()
+        'whole'
+    """
+    make_folder(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise error if isinstance(error, RobustsuiteError) else _not_writable(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while writing left in a folder."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text in one step. See `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # elsewhere a folder cannot be opened; the rename itself is still one step
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _not_writable(path: Path, error: OSError) -> NotWritable:
+    reason = error.strerror or str(error)
+    return NotWritable(f"cannot write '{path}': {reason}; choose another place with --out, or free this one")

@@ -1,0 +1,174 @@
+"""Records: one tidy row per measured number, the language of all three domains.
+
+Training, attacks and certificates all return records; `write` and `read` keep them in a parquet file and the
+report draws them.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustsuite import files
+from robustsuite.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@cache
+def versions() -> str:
+    """Give the versions that a number depends on, as text: Python, robustsuite, torch, numpy."""
+    found = [f"python {platform.python_version()}"]
+    for package in ("robustsuite", "torch", "numpy"):
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One measured number, on what, under what, at what cost, and how to get it again.
+
+    Args:
+        domain: "envs", "nlp", "vision", or the name of a plug-in.
+        subject: the model or agent that was measured, such as "conv net, certified".
+        data: the data set or environment, with the split where there is one, such as "digits/test".
+        perturbation: `Perturbation.describe()`, or "none".
+        method: the attack's or certificate's name, or "none".
+        metric: "accuracy", "robust_accuracy", "certified_accuracy", "return", "certified_actions", ...
+        value: the number, finite.
+        low, high: its 95% interval, low <= value <= high; NaN where there is none.
+        n: the number of examples, episodes or decisions behind it, >= 1.
+        seed: of the run, >= 0.
+        seconds: time spent on the measurement, >= 0.
+        queries: model calls, counted per example, >= 0.
+        recipe: the name of the recipe that gives the number again.
+        versions: of what it depends on.
+
+    Raises:
+        InvalidInput: a value outside the ranges above.
+    """
+
+    domain: str
+    subject: str
+    data: str
+    perturbation: str
+    method: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+    seed: int
+    seconds: float = 0.0
+    queries: int = 0
+    recipe: str = ""
+    versions: str = field(default_factory=versions)
+
+    def __post_init__(self) -> None:
+        where = f"record of {self.metric} of '{self.subject}'"
+        if not math.isfinite(self.value):
+            raise InvalidInput(f"{where} has value {self.value}; expected a finite number")
+        # Rounding may put an end of the interval a few ulps inside the value.
+        slack = 1e-9 * (1 + abs(self.value))
+        if self.low > self.value + slack or self.high < self.value - slack:
+            raise InvalidInput(
+                f"{where} has value {self.value} outside its interval [{self.low}, {self.high}]; "
+                "expected low <= value <= high"
+            )
+        if self.n < 1 or self.seed < 0 or self.queries < 0 or not self.seconds >= 0:
+            raise InvalidInput(
+                f"{where} has n {self.n}, seed {self.seed}, seconds {self.seconds}, queries {self.queries}; "
+                "expected n >= 1 and the others >= 0"
+            )
+
+    @property
+    def key(self) -> tuple[str | int, ...]:
+        """What makes a record the same measurement as another: all but the numbers."""
+        return (
+            *(self.domain, self.subject, self.data, self.perturbation, self.method, self.metric),
+            *(self.seed, self.recipe),
+        )
+
+
+COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Record))
+"""The columns of a results table, in order."""
+
+
+def write(records: Iterable[Record], path: Path) -> None:
+    """Write records to a parquet file in one step: a killed process leaves the old file whole.
+
+    Raises:
+        NotWritable: no permission to write there.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [asdict(record) for record in records]
+    table = pa.Table.from_pylist(rows, schema=_schema())
+    with files.replacing(path) as temporary:
+        pq.write_table(table, temporary)
+
+
+def read(path: Path) -> list[Record]:
+    """Read the records of a parquet file.
+
+    Raises:
+        InvalidInput: no such file, a damaged one, or one with other columns.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    again = "measure again with 'robustsuite evaluate RUN_DIR'"
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise InvalidInput(f"no records at '{path}'; {again}") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        reason = str(error).splitlines()[0]
+        raise InvalidInput(f"records file '{path}' is damaged ({reason}); {again}") from None
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise InvalidInput(
+            f"records file '{path}' has columns {table.column_names}; '{missing[0]}' is missing; {again}"
+        )
+    try:
+        return [Record(**row) for row in table.select(list(COLUMNS)).cast(_schema()).to_pylist()]
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"records file '{path}' holds a wrong row: {error}; {again}") from None
+
+
+def append(records: Sequence[Record], path: Path) -> None:
+    """Add records to a parquet file (made where absent); a record of the same key replaces the old one.
+
+    Raises:
+        InvalidInput: the present file is damaged.
+        NotWritable: no permission to write there.
+    """
+    known = {record.key: record for record in (read(path) if path.exists() else [])}
+    known.update({record.key: record for record in records})
+    write(known.values(), path)
+
+
+def to_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Give the records as a data frame with the columns `COLUMNS`."""
+    import pandas as pd
+
+    return pd.DataFrame([asdict(record) for record in records], columns=list(COLUMNS))
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
+    return pa.schema([(column.name, kinds[str(column.type)]) for column in fields(Record)])
