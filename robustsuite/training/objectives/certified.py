@@ -1,0 +1,88 @@
+"""Certified training: cross entropy of margins that are proved for the whole region (IBP, CROWN-IBP)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from robustsuite import bounds
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Perturbation, Region
+from robustsuite.training.objective import Loss, Progress
+from robustsuite.training.schedules import Constant, Schedule, follow
+
+if TYPE_CHECKING:
+    from robustsuite.bounds import Graph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """CROWN-IBP training: ``kappa CE(f(x)) + (1 - kappa) CE(-lower bounds of the margins, 0 for the label)``.
+
+    The margins' lower bounds are ``beta CROWN-IBP + (1 - beta) IBP``. While the radius grows from 0, kappa and
+    beta go from 1 to their ends in step with it. With ``beta_end=0`` training ends on IBP alone.
+
+    Source: Zhang et al. 2020 (CROWN-IBP), equations 12 and 13; Gowal et al. 2018 for IBP.
+
+    Args:
+        perturbation: the threat model, at its full radius.
+        radius: factor on the radius by epoch, from 0 to 1, such as `SmoothedRamp`.
+        kappa_end: weight of the clean loss at full radius, in [0, 1].
+        beta_end: weight of CROWN-IBP at full radius, in [0, 1].
+    """
+
+    perturbation: Perturbation
+    radius: Schedule = Constant(1.0)
+    kappa_end: float = 0.5
+    beta_end: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.kappa_end <= 1 and 0 <= self.beta_end <= 1):
+            raise InvalidInput(
+                f"kappa_end is {self.kappa_end} and beta_end {self.beta_end}; expected both in [0, 1]"
+            )
+
+    def __call__(
+        self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress
+    ) -> Loss:
+        factor = self.radius(progress.epoch)
+        kappa, beta = follow(factor, self.kappa_end), follow(factor, self.beta_end)
+        logits = model(x)
+        clean = functional.cross_entropy(logits, y)
+        if factor == 0:
+            return Loss(total=clean)
+        graph = progress.graphs.of(model, x)
+        region = self.perturbation.scaled(factor).around(x)
+        lower = _lower_margins(graph, region, bounds.margins(logits.shape[1], y), beta)
+        robust = robust_cross_entropy(lower)
+        proved = (lower.detach() > 0).all(1).float().mean()
+        terms = {"clean": clean, "robust": robust, "certified": proved}
+        return Loss(total=kappa * clean + (1 - kappa) * robust, terms=terms)
+
+
+def robust_cross_entropy(lower: Float[Tensor, "batch others"]) -> Float[Tensor, ""]:
+    """Give the mean cross entropy of the logits ``(0 for the label, -lower)``: an upper bound of the true one.
+
+    Args:
+        lower: lower bounds of the margins between the label's logit and each other one.
+
+    Source: Wong and Kolter 2018, theorem 2; Zhang et al. 2020, equation 13.
+    """
+    worst = torch.cat([torch.zeros_like(lower[:, :1]), -lower], dim=1)
+    return functional.cross_entropy(worst, torch.zeros(len(lower), dtype=torch.long, device=lower.device))
+
+
+def _lower_margins(graph: Graph, region: Region, margins: Tensor, beta: float) -> Tensor:
+    if beta == 0:
+        return bounds.ibp(graph, region, objective=margins).lower
+    if beta == 1:
+        return bounds.crown_ibp(graph, region, objective=margins).lower
+    tight, cheap = (
+        method(graph, region, objective=margins).lower for method in (bounds.crown_ibp, bounds.ibp)
+    )
+    return beta * tight + (1 - beta) * cheap

@@ -1,0 +1,139 @@
+"""Schedules: numbers that change during training, as functions of the epoch (a float: 2.5 is the middle of the third).
+
+They are frozen dataclasses, so that a recipe can hold them. A perturbation's radius takes a ramp from 0 to 1 as a
+factor; a learning rate takes a factor on the optimiser's rate.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from robustsuite.errors import InvalidInput
+
+
+class Schedule(Protocol):
+    """Gives a number for each moment of training."""
+
+    def __call__(self, epoch: float) -> float:
+        """Give the value at `epoch` >= 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """The same value throughout."""
+
+    value: float = 1.0
+
+    def __call__(self, epoch: float) -> float:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear:
+    """`start` until the epoch `begin`, then in a straight line to `end`, which is reached `length` epochs later.
+
+    Args:
+        start, end: first and last value.
+        begin: epochs of waiting (the warm-up of a ramp), >= 0.
+        length: epochs of change, > 0.
+
+    Example:
+        >>> ramp = Linear(begin=10, length=50)
+        >>> ramp(5), ramp(35), ramp(100)
+        (0.0, 0.5, 1.0)
+    """
+
+    start: float = 0.0
+    end: float = 1.0
+    begin: float = 0.0
+    length: float
+
+    def __post_init__(self) -> None:
+        _check_span(self.begin, self.length)
+
+    def __call__(self, epoch: float) -> float:
+        fraction = min(max((epoch - self.begin) / self.length, 0.0), 1.0)
+        return self.start + fraction * (self.end - self.start)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmoothedRamp:
+    """From 0 to 1: first a fourth power, then a straight line with the same slope where they meet.
+
+    With S the length, m = middle * S and s the epochs since `begin`: c s^4 until m, then linear,
+    c = 1 / (m^3 (4 (S - m) + m)).
+
+    Source: Zhang et al. 2020 (CROWN-IBP), the schedule of its CIFAR-10 runs; Xu et al. 2020, appendix.
+
+    Args:
+        begin: epochs at 0 (the warm-up), >= 0.
+        length: epochs of change S, > 0.
+        middle: the part of the length that is a fourth power, in (0, 1).
+    """
+
+    begin: float = 0.0
+    length: float
+    middle: float = 0.25
+
+    def __post_init__(self) -> None:
+        _check_span(self.begin, self.length)
+        if not 0 < self.middle < 1:
+            raise InvalidInput(f"middle is {self.middle}; expected a part of the ramp's length, in (0, 1)")
+
+    def __call__(self, epoch: float) -> float:
+        s, seam = epoch - self.begin, self.middle * self.length
+        c = 1 / (seam**3 * (4 * (self.length - seam) + seam))
+        if s <= 0:
+            return 0.0
+        if s <= seam:
+            return c * s**4
+        return min(1.0, c * seam**4 + 4 * c * seam**3 * (s - seam))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Steps:
+    """1 at first, multiplied by `factor` at each of the epochs `at`.
+
+    Args:
+        at: epochs, increasing.
+        factor: > 0.
+    """
+
+    at: tuple[float, ...]
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        if list(self.at) != sorted(self.at):
+            raise InvalidInput(f"at is {self.at}; expected epochs in increasing order")
+
+    def __call__(self, epoch: float) -> float:
+        return self.factor ** bisect.bisect_right(self.at, epoch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cosine:
+    """From 1 to 0 along half a cosine over `length` epochs. Source: Loshchilov and Hutter 2017, equation 5."""
+
+    length: float
+
+    def __post_init__(self) -> None:
+        _check_span(0.0, self.length)
+
+    def __call__(self, epoch: float) -> float:
+        return 0.5 * (1 + math.cos(math.pi * min(max(epoch / self.length, 0.0), 1.0)))
+
+
+def follow(ramp: float, end: float) -> float:
+    """Give a weight that goes from 1 to `end` while `ramp` goes from 0 to 1: ``1 - ramp (1 - end)``.
+
+    Source: Zhang et al. 2020 (CROWN-IBP): how kappa and beta follow the radius.
+    """
+    return 1 - ramp * (1 - end)
+
+
+def _check_span(begin: float, length: float) -> None:
+    if not (begin >= 0 and length > 0):
+        raise InvalidInput(f"begin is {begin} and length {length}; expected begin >= 0 and length > 0 epochs")
