@@ -22,9 +22,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import metadata
 from pathlib import Path
 from types import FunctionType, NoneType, UnionType
-from typing import Any, ClassVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 import cattrs
+import tyro
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from robustsuite import files
@@ -48,8 +49,8 @@ class Recipe(ABC):
 
     domain: ClassVar[str]
 
-    name: str
-    description: str = ""
+    name: Annotated[str, tyro.conf.Suppress]
+    description: Annotated[str, tyro.conf.Suppress] = ""
     seed: int = 0
     device: str = "cpu"
 

@@ -1,0 +1,325 @@
+"""The command `robustsuite`: demo, list, train, evaluate, report, bench.
+
+Each command is a function; its arguments and docstring are its options and help. Heavy modules are imported inside
+the commands, so that ``robustsuite --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from robustsuite.errors import InvalidInput, RobustsuiteError
+
+if TYPE_CHECKING:
+    from robustsuite.recipes import Recipe
+    from robustsuite.runs import Run
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code: 0 fine, 1 a result that must not be, 2 wrong input, 130 Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    try:
+        if given[0] == "train" and len(given) > 1 and not given[1].startswith("-"):
+            return _train_with_fields(given[1], given[2:])
+        return int(
+            tyro.extras.subcommand_cli_from_dict(
+                _COMMANDS, args=given, prog="robustsuite", description=_DESCRIPTION
+            )
+        )
+    except RobustsuiteError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the last resort: one line for people
+        if debug:
+            raise
+        print(
+            f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)",
+            file=sys.stderr,
+        )
+        return 1
+
+
+_DESCRIPTION = """Train, attack, certify and report robustness of RL agents, language models and vision models.
+
+Begin with: robustsuite demo
+
+Every command has --help with an example; --debug shows the traceback of an error."""
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    seed: int = 0,
+    device: str = "cpu",
+    jobs: int | None = None,
+    resume: bool = False,
+) -> int:
+    """Train, attack and certify one small model of each domain, print one table, write one report.
+
+    Takes a few minutes on two cores.
+
+    Example: robustsuite demo --seed 1
+
+    Args:
+        out: folder of the demo's runs and of its report.html.
+        seed: of everything random.
+        device: "cpu", "cuda", "cuda:1" ...
+        jobs: runs at a time, each on one thread; the number of cores by default.
+        resume: continue a demo that was interrupted.
+    """
+    from robustsuite import demonstration
+
+    _check_device(device)
+    return demonstration.run(out, seed=seed, device=device, jobs=jobs or os.cpu_count() or 1, resume=resume)
+
+
+def list_recipes() -> int:
+    """List the recipes of all installed domains.
+
+    Example: robustsuite list
+    """
+    from rich.table import Table
+
+    from robustsuite import console, recipes
+
+    found = recipes.discover()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("domain", "recipe", "description"):
+        table.add_column(title, overflow="fold")
+    for domain in found.domains.values():
+        for name, recipe in domain.recipes.items():
+            marked = f"{recipe.description} (demo)" if name in domain.demo else recipe.description
+            table.add_row(domain.name, name, marked)
+    console.out.print(table)
+    for line in found.failures.values():
+        console.say(line)
+    return 1 if found.failures else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a run is written.
+
+    Args:
+        out: folder of the runs.
+        name: of the run's folder; the recipe's name by default.
+        resume: continue the run from its last checkpoint.
+    """
+
+    out: Path = Path("runs")
+    name: str | None = None
+    resume: bool = False
+
+
+def train(
+    recipe: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE")],
+    /,
+    *,
+    place: Annotated[_Place, tyro.conf.arg(name="")],
+    seed: int | None = None,
+    device: str | None = None,
+) -> int:
+    """Train a recipe, measure it, and write runs/NAME with recipe, checkpoints, metrics, records and report.
+
+    Example: robustsuite train digits-certified --seed 1
+
+    'robustsuite train RECIPE --help' shows the recipe's own fields: each can be set, as in --epochs 5.
+    'robustsuite list' shows the recipes.
+
+    Args:
+        recipe: its name.
+        place: where the run is written.
+        seed: of everything random; the recipe's by default.
+        device: "cpu", "cuda", "cuda:1" ...; the recipe's by default.
+    """
+    from robustsuite import recipes
+
+    found = recipes.discover().find(recipe)
+    chosen = replace(
+        found,
+        seed=found.seed if seed is None else seed,
+        device=found.device if device is None else device,
+    )
+    return _train(chosen, place)
+
+
+def _train_with_fields(name: str, arguments: Sequence[str]) -> int:
+    """Parse ``train NAME ...`` with the fields of that recipe as options."""
+    from robustsuite import recipes
+
+    recipe = recipes.discover().find(name)
+
+    def command(place: _Place, recipe: Any) -> tuple[Recipe, _Place]:
+        return recipe, place
+
+    command.__annotations__ = {
+        "place": Annotated[_Place, tyro.conf.arg(name="")],
+        "recipe": Annotated[type(recipe), tyro.conf.arg(name="")],
+    }
+    command.__defaults__ = (_Place(), recipe)
+    chosen, place = tyro.cli(
+        command,
+        args=list(arguments),
+        prog=f"robustsuite train {name}",
+        description=f"{recipe.description}\n\nExample: robustsuite train {name} --seed 1 --name {name}-1",
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    return _train(chosen, place)
+
+
+def _train(recipe: Recipe, place: _Place) -> int:
+    from robustsuite import console
+    from robustsuite.runs import Run
+
+    _check_device(recipe.device)
+    path = place.out / (place.name or recipe.name)
+    with console.drawing() as listener:
+        run = Run.create(path, recipe, resume=place.resume, listener=listener)
+        try:
+            recipe.train(run)
+            _measure(recipe, run)
+        except KeyboardInterrupt:
+            options = f" --out {place.out}" if place.out != Path("runs") else ""
+            options += f" --name {place.name}" if place.name else ""
+            console.say(
+                f"interrupted; continue with: robustsuite train {recipe.name}{options} --resume (and the same options)"
+            )
+            return INTERRUPTED
+        finally:
+            run.close()
+    return _show([run.path], run.report)
+
+
+def evaluate(
+    run_dir: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIR")],
+    /,
+    *,
+    device: str | None = None,
+) -> int:
+    """Measure a trained run again and write its records and report.
+
+    Example: robustsuite evaluate runs/digits-certified
+
+    Args:
+        run_dir: the run's folder.
+        device: "cpu", "cuda", "cuda:1" ...; the recipe's by default.
+    """
+    from robustsuite import console, recipes
+    from robustsuite.runs import Run
+
+    with console.drawing() as listener:
+        run = Run.open(run_dir, listener=listener)
+        recipe = recipes.load_json(run.recipe_file)
+        recipe = replace(recipe, device=recipe.device if device is None else device)
+        _check_device(recipe.device)
+        _measure(recipe, run)
+    return _show([run.path], run.report)
+
+
+def report(
+    run_dirs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN_DIRS...")],
+    /,
+    *,
+    out: Path = Path("report.html"),
+) -> int:
+    """Build one page about any number of runs: tables, curves over the radius, and every row's recipe.
+
+    Exits with 1 where certified <= attacked <= clean does not hold; the page shows it too.
+
+    Example: robustsuite report runs/* --out report.html
+
+    Args:
+        run_dirs: folders of runs, or folders of such folders.
+        out: the page.
+    """
+    if not run_dirs:
+        raise InvalidInput("no run given; as in: robustsuite report runs/*")
+    return _show(list(run_dirs), out)
+
+
+def bench(
+    *,
+    device: str = "cpu",
+    seed: int = 0,
+    batches: tuple[int, ...] = (1, 32),
+    repeats: int = 3,
+) -> int:
+    """Time the bound methods on this machine: seconds and mean width of the bounds, per net and batch.
+
+    Example: robustsuite bench --batches 1 32 256
+
+    Args:
+        device: "cpu", "cuda", "cuda:1" ...
+        seed: of the nets' weights and the inputs.
+        batches: batch sizes, each >= 1.
+        repeats: measurements of each, of which the fastest counts.
+    """
+    from robustsuite import benchmark, console
+
+    _check_device(device)
+    with console.drawing() as listener:
+        rows = benchmark.run(device=device, seed=seed, batches=batches, repeats=repeats, listener=listener)
+    console.out.print(benchmark.table(rows))
+    return 0
+
+
+def _measure(recipe: Recipe, run: Run) -> None:
+    from robustsuite import records
+
+    records.write(recipe.evaluate(run), run.records)
+
+
+def _show(run_dirs: list[Path], page: Path) -> int:
+    """Print the table of runs, write their page, and say what must not be."""
+    from robustsuite import console
+    from robustsuite.report import page as pages
+    from robustsuite.report import terminal
+
+    content = pages.collect(run_dirs)
+    pages.write(content, page)
+    console.out.print(terminal.table(content))
+    for violation in content.violations:
+        console.say(f"error: {violation}")
+    console.say(f"report: {page}")
+    return 1 if content.violations else 0
+
+
+def _check_device(name: str) -> None:
+    """Raise where torch cannot use a device."""
+    import torch
+
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise InvalidInput(f"device '{name}' cannot be used here ({reason}); use --device cpu") from None
+
+
+_COMMANDS: dict[str, Callable[..., int]] = {
+    "demo": demo,
+    "list": list_recipes,
+    "train": train,
+    "evaluate": evaluate,
+    "report": report,
+    "bench": bench,
+}

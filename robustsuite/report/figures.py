@@ -1,0 +1,192 @@
+"""Curves over the radius, as SVG that takes its colours from the page.
+
+Colours are drawn as marks that no figure needs and then replaced by CSS variables: the same SVG is right in light and in dark.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from robustsuite.records import Record
+from robustsuite.report import summary
+
+_MARKS = {
+    "#010101": "var(--ink-soft)",
+    "#020202": "var(--line)",
+    "#030303": "var(--clean)",
+    "#040404": "var(--attacked)",
+    "#050505": "var(--certified)",
+}
+_INK, _LINE, _CLEAN, _ATTACKED, _CERTIFIED = _MARKS
+_STYLES = {"attacked": (_ATTACKED, "o"), "certified": (_CERTIFIED, "s")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One subject's curves.
+
+    Args:
+        title: the subject.
+        svg: the drawing, for putting into a page.
+    """
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """Panels that share their axes.
+
+    Args:
+        title: what is measured, on what.
+        domain: of the subjects.
+        radius: what the horizontal axis is.
+        kinds: which of "clean", "attacked", "certified" are drawn.
+        panels: one per subject.
+    """
+
+    title: str
+    domain: str
+    radius: str
+    kinds: tuple[str, ...]
+    panels: tuple[Panel, ...]
+
+
+def curves(records: Sequence[Record]) -> list[Figure]:
+    """Draw value over radius, one figure per domain, data, norm and family of metrics, one panel per subject."""
+    groups: dict[tuple[str, str, str, str], dict[tuple[str, int], list[Record]]] = {}
+    for record in records:
+        found = summary.radius(record.perturbation)
+        if found is not None:
+            key = (record.domain, record.data, found[0], summary.family(record))
+            groups.setdefault(key, {}).setdefault((record.subject, record.seed), []).append(record)
+    cleans = {
+        (record.domain, record.data, summary.family(record), record.subject, record.seed): record
+        for record in records
+        if summary.kind(record) == "clean"
+    }
+    figures = []
+    for (domain, data, norm, family), subjects in groups.items():
+        several_seeds = len({seed for _, seed in subjects}) > 1
+        everything = [record for group in subjects.values() for record in group]
+        paired = {
+            (subject, seed): cleans.get((domain, data, family, subject, seed)) for subject, seed in subjects
+        }
+        everything += [record for record in paired.values() if record is not None]
+        limits = _limits(everything)
+        panels = tuple(
+            Panel(
+                title=f"{subject}, seed {seed}" if several_seeds else subject,
+                svg=_panel(
+                    group,
+                    paired[subject, seed],
+                    share=summary.is_share(group[0]),
+                    limits=limits,
+                    salt=f"{domain} {data} {norm} {family} {subject} {seed}",
+                ),
+            )
+            for (subject, seed), group in subjects.items()
+        )
+        kinds = tuple(
+            kind
+            for kind in ("clean", "attacked", "certified")
+            if any(summary.kind(record) == kind for record in everything)
+        )
+        figures.append(
+            Figure(
+                title=f"{family} on {data}",
+                domain=domain,
+                radius=f"{norm} radius",
+                kinds=kinds,
+                panels=panels,
+            )
+        )
+    return figures
+
+
+def _limits(records: Sequence[Record]) -> tuple[float, float]:
+    """Give the common vertical range of a figure's panels."""
+    if summary.is_share(records[0]):
+        return 0.0, 1.0
+    ends = [
+        end for record in records for end in (record.low, record.high, record.value) if math.isfinite(end)
+    ]
+    low, high = min(0.0, *ends), max(0.0, *ends)
+    margin = 0.05 * (high - low or 1.0)
+    return low - (margin if low < 0 else 0), high + (margin if high > 0 else 0)
+
+
+def _panel(
+    records: Sequence[Record], clean: Record | None, *, share: bool, limits: tuple[float, float], salt: str
+) -> str:
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    # Text stays text in the page's font; the salt makes names inside the SVG differ between panels.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 8}):
+        drawing = Drawing(figsize=(3.5, 2.2), layout="constrained")
+        FigureCanvasSVG(drawing)
+        axes = drawing.subplots()
+        for kind, (colour, marker) in _STYLES.items():
+            points = _points([record for record in records if summary.kind(record) == kind], kind)
+            if points and clean is not None and summary.family(clean) == summary.family(points[0][1]):
+                points = [(0.0, clean), *points]  # at radius 0 all three are the same
+            if not points:
+                continue
+            eps = [radius for radius, _ in points]
+            values = [record.value for _, record in points]
+            ends = [(record.low, record.high) for _, record in points]
+            axes.fill_between(
+                eps, [low for low, _ in ends], [high for _, high in ends], color=colour, alpha=0.16, lw=0
+            )
+            axes.plot(eps, values, color=colour, marker=marker, markersize=3.5, linewidth=1.6, clip_on=False)
+        if clean is not None:
+            axes.axhline(clean.value, color=_CLEAN, linewidth=1.2, linestyle=(0, (4, 3)))
+        axes.set_ylim(*limits)
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        if share:
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.grid(visible=True, axis="y", color=_LINE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.tick_params(length=0, colors=_INK, labelcolor=_INK)
+        for name, spine in axes.spines.items():
+            spine.set_visible(name == "bottom")
+            spine.set_color(_LINE)
+        file = io.StringIO()
+        drawing.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return _for_page(file.getvalue())
+
+
+def _points(records: Sequence[Record], kind: str) -> list[tuple[float, Record]]:
+    """Give one record per radius: the strongest attack, or the best certificate."""
+    best: dict[float, Record] = {}
+    for record in records:
+        found = summary.radius(record.perturbation)
+        if found is None:
+            continue
+        present = best.get(found[1])
+        if present is None or (record.value < present.value) == (kind == "attacked"):
+            best[found[1]] = record
+    return sorted(best.items())
+
+
+def _for_page(svg: str) -> str:
+    """Cut the XML head and the fixed size, and let the page's variables colour the drawing."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    # Fonts of the page, not of the machine that drew it.
+    svg = re.sub(r"font: [^;\"]*?([\d.]+px)[^;\"]*", r"font-size: \1", svg)
+    for mark, variable in _MARKS.items():
+        svg = svg.replace(mark, variable)
+    return svg.strip()

@@ -1,0 +1,132 @@
+"""The HTML page about any number of runs: one file, no network, light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+
+from robustsuite import files, records
+from robustsuite.errors import InvalidInput
+from robustsuite.records import Record
+from robustsuite.report import figures, summary
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """What one run left.
+
+    Args:
+        name: of the folder.
+        path: of the folder, as given.
+        recipe: its recipe.json, as text.
+        records: its records.
+    """
+
+    name: str
+    path: Path
+    recipe: str
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a report is about.
+
+    Args:
+        title: of the page and the table.
+        runs: in the order given.
+        violations: one line for each breach of certified <= attacked <= clean.
+    """
+
+    title: str
+    runs: tuple[RunResult, ...]
+    violations: tuple[str, ...]
+
+    @property
+    def records(self) -> list[Record]:
+        """The records of all runs."""
+        return [record for run in self.runs for record in run.records]
+
+
+def collect(paths: Sequence[Path], *, title: str | None = None) -> Content:
+    """Read runs.
+
+    Args:
+        paths: folders of runs, or folders of such folders.
+        title: the run's name, or "N runs", by default.
+
+    Raises:
+        InvalidInput: a folder without runs, or damaged records.
+    """
+    folders: dict[Path, None] = {}
+    for path in paths:
+        found = [path] if (path / "records.parquet").is_file() else sorted(_below(path))
+        if not found:
+            raise InvalidInput(
+                f"no run at '{path}' (records.parquet is missing); 'robustsuite train RECIPE' makes one"
+            )
+        folders.update(dict.fromkeys(found))
+    runs = tuple(_read(folder) for folder in folders)
+    if title is None:
+        title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+    # Within a run: two runs of one subject may have measured different examples.
+    found_violations = tuple(line for run in runs for line in summary.violations(run.records))
+    return Content(title=title, runs=runs, violations=found_violations)
+
+
+def write(content: Content, path: Path) -> None:
+    """Write the page, in one step.
+
+    Raises:
+        NotWritable: no permission to write there.
+    """
+    files.write_text(path, render(content))
+
+
+def render(content: Content) -> str:
+    """Give the page as HTML text."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["number"] = _number
+    source = resources.files("robustsuite.report").joinpath("template.html.j2").read_text(encoding="utf-8")
+    everything = content.records
+    return environment.from_string(source).render(
+        content=content,
+        rows=summary.rows(everything),
+        figures=figures.curves(everything),
+        columns=records.COLUMNS,
+        versions=sorted({record.versions for record in everything}),
+        domains=sorted({record.domain for record in everything}),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        text=summary.text,
+        value=summary.value_text,
+        interval=summary.interval_text,
+        kind=summary.kind,
+        is_share=summary.is_share,
+    )
+
+
+def _below(path: Path) -> list[Path]:
+    return [file.parent for file in path.glob("**/records.parquet")] if path.is_dir() else []
+
+
+def _read(folder: Path) -> RunResult:
+    recipe = folder / "recipe.json"
+    return RunResult(
+        name=folder.resolve().name,
+        path=folder,
+        recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
+        records=tuple(records.read(folder / "records.parquet")),
+    )
+
+
+def _number(value: float) -> str:
+    """Show a number with up to four digits, a dash for NaN."""
+    return "–" if math.isnan(value) else f"{value:.4g}"
