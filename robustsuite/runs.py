@@ -6,6 +6,7 @@ is what a recipe receives; who draws the progress decides the command line, by t
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import time
@@ -13,13 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from robustsuite import files
+from robustsuite import files, serialization
 from robustsuite.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from robustsuite.recipes import Recipe
 
 _SECONDS_BETWEEN_EVENTS = 0.1
 
@@ -94,7 +92,7 @@ class Run:
     def create(
         cls,
         path: Path,
-        recipe: Recipe,
+        recipe: object,
         *,
         resume: bool = False,
         replace: bool = False,
@@ -104,7 +102,7 @@ class Run:
 
         Args:
             path: of the folder.
-            recipe: saved, and compared with the present one when resuming.
+            recipe: the `Recipe`, a dataclass; saved, and compared with the present one when resuming.
             resume: continue the run that is there.
             replace: remove what a run of before left there.
             listener: told of progress.
@@ -114,15 +112,14 @@ class Run:
                 resume, or a run of another recipe.
             NotWritable: no permission to write there.
         """
-        from robustsuite import recipes
-
+        text = serialization.to_json(recipe)
         run = cls(path, resume=resume, listener=listener)
         if replace and not resume:
             run._clear()
         if resume:
             if not run.recipe_file.exists():
                 raise InvalidInput(f"no run at '{path}' to resume; start one without --resume")
-            different = recipes.differences(recipes.load_json(run.recipe_file), recipe)
+            different = serialization.differences(_read(run.recipe_file), text)
             if different:
                 raise InvalidInput(
                     f"run '{path}' has another recipe ({'; '.join(different)}); "
@@ -136,7 +133,7 @@ class Run:
             files.make_folder(folder)
         files.remove_leftovers(run.checkpoints)
         if not resume:
-            recipes.save_json(recipe, run.recipe_file)
+            files.write_text(run.recipe_file, text)
         return run
 
     @classmethod
@@ -232,6 +229,17 @@ class Run:
             shutil.rmtree(folder, ignore_errors=True)
         for file in (self.recipe_file, self.records, self.report):
             file.unlink(missing_ok=True)
+
+
+def _read(recipe_file: Path) -> str:
+    text = recipe_file.read_text(encoding="utf-8")
+    try:
+        whole = isinstance(json.loads(text), dict)
+    except ValueError:
+        whole = False
+    if not whole:
+        raise InvalidInput(f"recipe '{recipe_file}' is damaged; start anew with another --name")
+    return text
 
 
 class _Scalars:
