@@ -1,1 +1,31 @@
-"""Bound propagation for any torch graph."""
+"""Bound propagation for any torch graph.
+
+Trace a module once, bind a perturbation to a batch, call a method:
+
+    >>> import torch
+    >>> from robustsuite import Linf, bounds
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> net = bounds.trace(model, torch.zeros(1, 2))
+    >>> region = Linf(0.1).around(torch.rand(5, 2))
+    >>> b = bounds.crown(net, region)
+    >>> bool((b.lower <= model(region.sample())).all())
+    True
+"""
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.crown import crown, crown_ibp
+from robustsuite.bounds.graph import Graph, trace
+from robustsuite.bounds.ibp import ibp
+from robustsuite.bounds.specs import Method, certified, margins
+
+__all__ = [
+    "Bounds",
+    "Graph",
+    "Method",
+    "certified",
+    "crown",
+    "crown_ibp",
+    "ibp",
+    "margins",
+    "trace",
+]

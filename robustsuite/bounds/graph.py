@@ -1,0 +1,282 @@
+"""`trace`: capture a torch module as a graph of core ATen operators, with live parameters."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export.graph_signature import InputKind
+
+from robustsuite.bounds.program import Program, Ref
+from robustsuite.bounds.rules import TABLE
+from robustsuite.errors import InvalidInput, UnsupportedOperator
+from robustsuite.perturbation import Region
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """A captured network. Made by `trace`; take it as it is.
+
+    The graph reads the module's parameters and buffers whenever it is used: after an optimiser step the bounds
+    are those of the new weights, and gradients of the bounds flow into them.
+
+    Attributes:
+        module: the module that was traced.
+        input_shapes: shape of each input for one example.
+        output_shape: shape of the output for one example.
+    """
+
+    module: nn.Module
+    input_shapes: tuple[tuple[int, ...], ...]
+    output_shape: tuple[int, ...]
+    _nodes: tuple[fx.Node, ...]
+    _live: dict[str, str]
+    _constants: dict[str, Tensor]
+
+    def bind(self, regions: Sequence[Region]) -> Program:
+        """Write the network as a program for a batch of regions, with the parameters' present values.
+
+        Raises:
+            InvalidInput: the regions do not fit the network's inputs.
+            UnsupportedOperator: an operator has no rule.
+        """
+        self._check(regions)
+        program = Program([region.center.unsqueeze(1) for region in regions])
+        program.training = self.module.training
+        inputs = iter(Ref(i, step.shape) for i, step in enumerate(program.steps))
+        values: dict[fx.Node, Any] = {}
+        output: Any = None
+        for node in self._nodes:
+            if node.op == "placeholder":
+                if node.name in self._live:
+                    values[node] = _attribute(self.module, self._live[node.name])
+                elif node.name in self._constants:
+                    values[node] = self._constants[node.name]
+                else:
+                    values[node] = next(inputs)
+                continue
+            args = fx.map_arg(node.args, values.__getitem__)
+            kwargs = fx.map_arg(node.kwargs, values.__getitem__)
+            if node.op == "output":
+                output = args[0][0]
+            else:
+                program.where = _where(node)
+                values[node] = _apply(program, node, args, kwargs)
+        if not isinstance(output, Ref):
+            raise InvalidInput("the network's output does not depend on its input; nothing to bound")
+        program.output = output.index
+        return program
+
+    def _check(self, regions: Sequence[Region]) -> None:
+        if len(regions) != len(self.input_shapes):
+            raise InvalidInput(
+                f"{len(regions)} regions given for a network of {len(self.input_shapes)} inputs; "
+                "pass one region per traced input"
+            )
+        for region, shape in zip(regions, self.input_shapes, strict=True):
+            if tuple(region.center.shape[1:]) != shape:
+                raise InvalidInput(
+                    f"the region's examples have shape {tuple(region.center.shape[1:])}; the network was traced "
+                    f"with examples of shape {shape}: the first axis is the batch"
+                )
+        sizes = {len(region.center) for region in regions}
+        if len(sizes) > 1:
+            raise InvalidInput(f"regions have batch sizes {sorted(sizes)}; expected one size")
+        if self.module.training:
+            active = [
+                name
+                for name, part in self.module.named_modules()
+                if isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0
+            ]
+            if active:
+                raise InvalidInput(
+                    f"dropout '{active[0]}' is in training mode and has no fixed function to bound; "
+                    "call model.eval(), or remove the dropout while training with bounds"
+                )
+
+
+def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
+    """Capture a module once; the batch size stays free and the parameters stay live.
+
+    Args:
+        module: maps a batch (or several) to a batch of outputs, each example on its own. It is traced in eval
+            mode; if it is in training mode when bounds are asked for, batch normalisation uses the statistics
+            of the clean batch.
+        example: a batch of inputs with shape (batch, *input), or a tuple for several inputs.
+
+    Returns:
+        A graph for `ibp`, `crown` and the other methods.
+
+    Raises:
+        InvalidInput: the module mixes the examples of a batch, or cannot be captured.
+        UnsupportedOperator: an operator has no bounding rule; the message names it and its module.
+
+    Example:
+        >>> import torch
+        >>> from robustsuite import Linf, bounds
+        >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+        >>> net = bounds.trace(model, torch.zeros(1, 2))
+        >>> b = bounds.crown(net, Linf(0.1).around(torch.zeros(3, 2)))
+        >>> b.lower.shape
+        torch.Size([3, 1])
+    """
+    examples = example if isinstance(example, tuple) else (example,)
+    for value in examples:
+        if not isinstance(value, Tensor) or value.dim() < 1 or len(value) < 1:
+            raise InvalidInput("example is not a batch; expected a tensor with the batch as its first axis")
+    first = tuple(value[:1].detach() for value in examples)
+    with _eval_mode(module):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                exported = torch.export.export(module, first, strict=False)
+                table = torch.export.default_decompositions()
+                for target in TABLE:
+                    table.pop(target, None)
+                exported = exported.run_decompositions(table)
+        except InvalidInput:
+            raise
+        except Exception as error:
+            line = str(error).strip().splitlines()
+            raise InvalidInput(
+                f"the module cannot be captured by torch.export: {line[0] if line else type(error).__name__}; "
+                "control flow must not depend on values of tensors"
+            ) from error
+        signature = exported.graph_signature
+        live, constants = {}, {}
+        for spec in signature.input_specs:
+            name = getattr(spec.arg, "name", None)
+            if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER) and name and spec.target:
+                if _has_attribute(module, spec.target):
+                    live[name] = spec.target
+                else:
+                    constants[name] = exported.constants[spec.target]
+            elif spec.kind is InputKind.CONSTANT_TENSOR and name and spec.target:
+                constant = exported.constants[spec.target]
+                assert isinstance(constant, Tensor)
+                constants[name] = constant
+        nodes = tuple(exported.graph.nodes)
+        _check_operators(nodes)
+        output_node = nodes[-1].args[0][0]  # type: ignore[index]
+        assert isinstance(output_node, fx.Node)
+        output_shape = tuple(output_node.meta["val"].shape)
+        graph = Graph(
+            module=module,
+            input_shapes=tuple(tuple(value.shape[1:]) for value in first),
+            output_shape=output_shape[1:] if output_shape[:1] == (1,) else output_shape,
+            _nodes=nodes,
+            _live=live,
+            _constants=constants,
+        )
+        _check_examples_stay_apart(graph, examples)
+    return graph
+
+
+def _check_operators(nodes: Sequence[fx.Node]) -> None:
+    """Refuse operators without a rule now, not at the first bound."""
+    depends: set[fx.Node] = set()
+    for node in nodes:
+        if node.op == "placeholder":
+            if not node.name.startswith(("p_", "b_", "c_")):
+                depends.add(node)
+        elif any(source in depends for source in node.all_input_nodes):
+            depends.add(node)
+            if (
+                node.op == "call_function"
+                and node.target not in TABLE
+                and node.target is not operator.getitem
+            ):
+                raise _unsupported(node)
+
+
+def _unsupported(node: fx.Node) -> UnsupportedOperator:
+    return UnsupportedOperator(
+        f"no bounding rule for operator '{_name(node)}' at {_where(node)}; rewrite this part with supported "
+        "operators, or add a rule to a table in robustsuite/bounds/rules"
+    )
+
+
+def _check_examples_stay_apart(graph: Graph, examples: Sequence[Tensor]) -> None:
+    """Compare the graph, which sees one example at a time, with the module on a batch of two different ones."""
+    from robustsuite.perturbation import BoxRegion
+
+    batch = [torch.cat([value[:1], value[-1:] * 0.5 + 0.25]).detach() for value in examples]
+    with torch.no_grad():
+        expected = graph.module(*batch)
+        program = graph.bind([BoxRegion(value, value, value) for value in batch])
+        got = program.value(Ref(program.output, ()))
+    if expected.numel() == got.numel():
+        gap = (expected.reshape(2, -1) - got.reshape(2, -1)).abs().max() if got.numel() else torch.zeros(())
+        if bool(gap <= 1e-3 * (1 + expected.abs().max())) or bool(gap.isnan()):
+            return
+    raise InvalidInput(
+        "the module's output for one example depends on the others in its batch (or on the batch size); "
+        "bounds are for functions of one example: look for operations across the first axis, "
+        "and for squeeze() without a dimension"
+    )
+
+
+@contextmanager
+def _eval_mode(module: nn.Module) -> Any:
+    modes = {part: part.training for part in module.modules()}
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _attribute(module: nn.Module, path: str) -> Tensor:
+    value: Any = module
+    for name in path.split("."):
+        value = getattr(value, name)
+    assert isinstance(value, Tensor)
+    return value
+
+
+def _has_attribute(module: nn.Module, path: str) -> bool:
+    try:
+        return isinstance(_attribute(module, path), Tensor)
+    except (AttributeError, AssertionError):
+        return False
+
+
+def _name(node: fx.Node) -> str:
+    return str(node.target).removesuffix(".default")
+
+
+def _where(node: fx.Node) -> str:
+    """Name the module a node came from: 'layers.0 (torch.nn.modules.linear.Linear)'."""
+    stack = [entry for entry in (node.meta.get("nn_module_stack") or {}).values() if entry[0]]
+    if not stack:
+        return f"{_name(node)} of the traced module"
+    path, kind = stack[-1]
+    kind = kind if isinstance(kind, str) else kind.__name__
+    return f"{_name(node)} of module '{path}' ({kind.rsplit('.', 1)[-1]})"
+
+
+def _apply(program: Program, node: fx.Node, args: Any, kwargs: Any) -> Any:
+    depends = False
+
+    def look(value: Any) -> Any:
+        nonlocal depends
+        depends = depends or isinstance(value, Ref)
+        return value
+
+    torch.utils._pytree.tree_map(look, (args, kwargs))
+    if node.target is operator.getitem:
+        return args[0][args[1]]
+    assert callable(node.target)
+    if not depends:
+        return node.target(*args, **kwargs)
+    rule = TABLE.get(node.target)
+    if rule is None:
+        raise _unsupported(node)
+    return rule(program, *args, **kwargs)

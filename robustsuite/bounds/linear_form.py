@@ -1,0 +1,221 @@
+"""Coefficients of linear forms ``sum(a * h)`` of a tensor h, in three layouts.
+
+A backward pass carries many forms at once: for each example several *specs* (rows of an objective, or neurons
+whose bounds are wanted). All layouts order them as (rows, specs); `rows` says which example a row belongs to.
+
+- `Dense`: a coefficient for every entry of h.
+- `OneHot`: one coefficient per form: where a backward pass for a neuron starts.
+- `Windows`: coefficients inside a window of an image, zero outside: what a convolution makes of a `OneHot`.
+  Early layers of a convolutional net see a small part of the image, so this saves most of the work and memory.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearForm(ABC):
+    """Coefficients of linear forms of a tensor whose shape for one example is `shape`.
+
+    Attributes:
+        rows: example of each row, shape (rows,); None where row i is example i, or where there is a single row
+            that all examples share.
+        shape: of the tensor for one example.
+    """
+
+    rows: Tensor | None
+    shape: Shape
+
+    @abstractmethod
+    def dense(self) -> Dense:
+        """Give the same forms as `Dense`."""
+
+    @abstractmethod
+    def take(self, values: Tensor) -> Tensor:
+        """Pick from `values` (batch or 1, *shape) what the coefficients belong to: (rows or 1, *form)."""
+
+    @property
+    @abstractmethod
+    def a(self) -> Tensor:
+        """The coefficients, shape (rows, specs, *form)."""
+
+    @abstractmethod
+    def with_coefficients(self, a: Tensor) -> LinearForm:
+        """Give a form of the same layout with other coefficients (for the same tensor)."""
+
+    def add(self, other: LinearForm) -> LinearForm:
+        """Add two forms of the same tensor."""
+        if isinstance(self, Windows) and isinstance(other, Windows) and self.aligned(other):
+            return self.merge(other)
+        if isinstance(self, OneHot) and isinstance(other, OneHot) and self.index is other.index:
+            return replace(self, value=self.value + other.value)
+        mine, its = self.dense(), other.dense()
+        return Dense(mine.rows if mine.rows is not None else its.rows, mine.shape, mine.a + its.a)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dense(LinearForm):
+    """A coefficient for every entry: `coefficients` has shape (rows, specs, *shape)."""
+
+    coefficients: Tensor
+
+    @property
+    def a(self) -> Tensor:
+        return self.coefficients
+
+    def dense(self) -> Dense:
+        return self
+
+    def take(self, values: Tensor) -> Tensor:
+        return self.take_input(values.reshape(len(values), *self.shape))
+
+    def take_input(self, values: Tensor) -> Tensor:
+        """Pick the rows' examples from `values` (batch or 1, ...) of any shape: (rows or 1, ...)."""
+        return values if self.rows is None or len(values) == 1 else values.index_select(0, self.rows)
+
+    def with_coefficients(self, a: Tensor) -> Dense:
+        return replace(self, coefficients=a)
+
+    def like(self, a: Tensor) -> Dense:
+        """Give forms of the same rows for another tensor: `a` has shape (rows, specs, *other shape)."""
+        return Dense(self.rows, tuple(a.shape[2:]), a)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneHot(LinearForm):
+    """Coefficients `value` (rows, specs) of one entry per row, at the flat position `index` (rows,)."""
+
+    index: Tensor
+    value: Tensor
+
+    @property
+    def a(self) -> Tensor:
+        return self.value.unsqueeze(2)
+
+    def with_coefficients(self, a: Tensor) -> OneHot:
+        return replace(self, value=a.squeeze(2))
+
+    def take(self, values: Tensor) -> Tensor:
+        owner = self.rows if self.rows is not None and len(values) > 1 else torch.zeros_like(self.index)
+        return values.reshape(len(values), -1)[owner, self.index].unsqueeze(1)
+
+    def dense(self) -> Dense:
+        size = math.prod(self.shape)
+        flat = torch.zeros((*self.value.shape, size), dtype=self.value.dtype, device=self.value.device)
+        index = self.index[:, None, None].expand(*self.value.shape, 1)
+        flat = flat.scatter(2, index, self.value.unsqueeze(2))
+        return Dense(self.rows, self.shape, flat.view(*self.value.shape, *self.shape))
+
+    def reshaped(self, shape: Shape) -> OneHot:
+        """Give the same forms of the tensor viewed in another shape."""
+        return replace(self, shape=shape)
+
+    def windows(self) -> Windows:
+        """Give the same forms as 1 x 1 windows; the tensor is one image, shape (1, channels, height, width)."""
+        channels, height, width = self.shape[-3:]
+        channel = functional.one_hot(self.index // (height * width), channels).to(self.value.dtype)
+        coefficients = channel.unsqueeze(1) * self.value.unsqueeze(2)
+        return Windows(
+            rows=self.rows,
+            shape=self.shape,
+            coefficients=coefficients[..., None, None],
+            row=(self.index // width) % height,
+            column=self.index % width,
+            stride=(1, 1),
+            start=(0, 0),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows(LinearForm):
+    """Coefficients in windows of an image: shape (rows, specs, channels, window height, window width).
+
+    The upper left corner of row i's window lies at ``(row[i], column[i]) * stride + start`` of the image;
+    entries outside of the image are zero.
+    """
+
+    coefficients: Tensor
+    row: Tensor
+    column: Tensor
+    stride: tuple[int, int]
+    start: tuple[int, int]
+
+    @property
+    def a(self) -> Tensor:
+        return self.coefficients
+
+    def with_coefficients(self, a: Tensor) -> Windows:
+        return replace(self, coefficients=a)
+
+    def corner(self) -> tuple[Tensor, Tensor]:
+        """Give the image position of each window's upper left corner."""
+        return self.row * self.stride[0] + self.start[0], self.column * self.stride[1] + self.start[1]
+
+    def _inside(self) -> tuple[Tensor, Tensor, Tensor]:
+        top, left = self.corner()
+        height, width = self.shape[-2:]
+        y = top.unsqueeze(1) + torch.arange(self.coefficients.shape[-2], device=top.device)
+        x = left.unsqueeze(1) + torch.arange(self.coefficients.shape[-1], device=top.device)
+        inside = ((y >= 0) & (y < height)).unsqueeze(2) & ((x >= 0) & (x < width)).unsqueeze(1)
+        return y.clamp(0, height - 1), x.clamp(0, width - 1), inside
+
+    def mask(self) -> Tensor:
+        """Say which window entries lie in the image, shape (rows, 1, 1, window height, window width)."""
+        return self._inside()[2][:, None, None]
+
+    def take(self, values: Tensor) -> Tensor:
+        y, x, inside = self._inside()
+        owner = self.rows if self.rows is not None and len(values) > 1 else torch.zeros_like(self.row)
+        # Channels last: each gathered entry is then a contiguous run of channels.
+        image = values.reshape(-1, *self.shape[-3:]).permute(0, 2, 3, 1).contiguous()
+        picked = image[owner[:, None, None], y[:, :, None], x[:, None, :]]
+        if picked.dtype == torch.bool:
+            picked = picked & inside.unsqueeze(3)
+        else:
+            picked = picked * inside.unsqueeze(3).to(picked.dtype)
+        return picked.permute(0, 3, 1, 2)
+
+    def dense(self) -> Dense:
+        top, left = self.corner()
+        high, wide = self.coefficients.shape[-2:]
+        height, width = self.shape[-2:]
+        y = torch.arange(height, device=top.device) - top.unsqueeze(1)
+        x = torch.arange(width, device=top.device) - left.unsqueeze(1)
+        inside = ((y >= 0) & (y < high)).unsqueeze(2) & ((x >= 0) & (x < wide)).unsqueeze(1)
+        each = torch.arange(len(top), device=top.device)[:, None, None]
+        window = self.coefficients.permute(0, 3, 4, 1, 2)
+        image = window[each, y.clamp(0, high - 1)[:, :, None], x.clamp(0, wide - 1)[:, None, :]]
+        image = (image * inside[..., None, None].to(image.dtype)).permute(0, 3, 4, 1, 2)
+        return Dense(self.rows, self.shape, image.reshape(*self.coefficients.shape[:2], *self.shape))
+
+    def aligned(self, other: Windows) -> bool:
+        """Say whether the windows of two forms lie at a fixed distance, row by row."""
+        return self.stride == other.stride and self.row is other.row and self.column is other.column
+
+    def merge(self, other: Windows) -> Windows:
+        """Add two aligned forms."""
+        ends = [
+            (
+                min(self.start[axis], other.start[axis]),
+                max(w.start[axis] + w.coefficients.shape[axis - 2] for w in (self, other)),
+            )
+            for axis in (0, 1)
+        ]
+        total = None
+        for w in (self, other):
+            high, wide = w.coefficients.shape[-2:]
+            before = [w.start[axis] - ends[axis][0] for axis in (0, 1)]
+            after = [ends[0][1] - w.start[0] - high, ends[1][1] - w.start[1] - wide]
+            padded = functional.pad(w.coefficients, (before[1], after[1], before[0], after[0]))
+            total = padded if total is None else total + padded
+        assert total is not None
+        return replace(self, coefficients=total, start=(ends[0][0], ends[1][0]))

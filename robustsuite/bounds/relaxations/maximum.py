@@ -1,0 +1,61 @@
+"""The maximum over the last axis (of a pooling window, of classes)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.program import Nonlinear, Thetas
+
+
+class Maximum(Nonlinear):
+    """max over the last axis.
+
+    From below: the entry with the largest lower bound. From above, with m the largest lower bound, either the
+    constant max u, or ``m + sum of relu(x_i - m)`` with each ReLU's chord, which is exact where one entry
+    dominates; the one that is smaller at the middle of the box.
+
+    Source: the chord of Zhang et al. 2018 for each term; max x_i <= m + sum relu(x_i - m) for m <= max x_i.
+    """
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0].amax(-1)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(xs[0].lower.amax(-1), xs[0].upper.amax(-1))
+
+    def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
+        l, u = inputs[0].lower, inputs[0].upper
+        contenders = u > l.amax(-1, keepdim=True)
+        return contenders & (contenders.sum(-1, keepdim=True) > 1)
+
+    def backward(
+        self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
+    ) -> tuple[tuple[LinearForm, ...], Tensor]:
+        dense = form.dense()
+        l, u = inputs[0].lower, inputs[0].upper
+        best, winner = l.max(-1, keepdim=True)
+        lower_slope = functional.one_hot(winner.squeeze(-1), l.shape[-1]).to(l.dtype)
+        # Chord of relu(x_i - best) on [l_i - best, u_i - best]; 1 with no intercept for a sole contender.
+        above = (u - best).clamp(min=0)
+        chord = above / (above - (l - best).clamp(max=0)).clamp(min=torch.finfo(l.dtype).tiny)
+        # relu(x_i - best) <= chord (x_i - l_i) wherever l_i <= best, which holds for all i.
+        upper_slope = chord
+        upper_intercept = (best - (chord * torch.minimum(l, best)).sum(-1, keepdim=True)).squeeze(-1)
+        constant = u.amax(-1)
+        at_middle = (upper_slope * (l + u) / 2).sum(-1) + upper_intercept
+        use_constant = constant < at_middle
+        upper_slope = torch.where(use_constant.unsqueeze(-1), 0.0, upper_slope)
+        upper_intercept = torch.where(use_constant, constant, upper_intercept)
+        a = dense.a
+        rising = (a >= 0).unsqueeze(-1)
+        slope = torch.where(
+            rising, dense.take_input(lower_slope).unsqueeze(1), dense.take_input(upper_slope).unsqueeze(1)
+        )
+        offset = (a.clamp(max=0) * dense.take(upper_intercept).unsqueeze(1)).flatten(2).sum(2)
+        return (dense.like(a.unsqueeze(-1) * slope),), offset

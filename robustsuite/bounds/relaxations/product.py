@@ -1,0 +1,106 @@
+"""Products of two perturbed tensors: McCormick planes, entry by entry and for matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.program import Nonlinear, Thetas
+
+
+class Product(Nonlinear):
+    """x * y, entry by entry, for two tensors of one shape.
+
+    Two planes bound the product from below and two from above; any mixture of the two is sound, and its weight is
+    the free choice. Half and half by default: then the lower and the upper plane are parallel.
+
+    Source: McCormick 1976; Shi et al. 2020, section 3.3.
+    """
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0] * xs[1]
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        x, y = xs
+        ends = torch.stack([x.lower * y.lower, x.lower * y.upper, x.upper * y.lower, x.upper * y.upper])
+        return Bounds(ends.amin(0), ends.amax(0))
+
+    def backward(
+        self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
+    ) -> tuple[tuple[LinearForm, ...], Tensor]:
+        lx, ux, ly, uy = (
+            form.take(end).unsqueeze(1)
+            for end in (inputs[0].lower, inputs[0].upper, inputs[1].lower, inputs[1].upper)
+        )
+        a = form.a
+        rising = a >= 0
+        low = 0.5 if thetas.lower is None else thetas.lower
+        high = 0.5 if thetas.upper is None else thetas.upper
+        # First lower plane: ly x + lx y - lx ly; second: uy x + ux y - ux uy.
+        # First upper plane: uy x + lx y - lx uy; second: ly x + ux y - ux ly.
+        for_x = torch.where(rising, low * ly + (1 - low) * uy, high * uy + (1 - high) * ly)
+        for_y = torch.where(rising, low * lx + (1 - low) * ux, high * lx + (1 - high) * ux)
+        constant = torch.where(
+            rising, low * lx * ly + (1 - low) * ux * uy, high * lx * uy + (1 - high) * ux * ly
+        )
+        forms = form.with_coefficients(a * for_x), form.with_coefficients(a * for_y)
+        return forms, -(a * constant).flatten(2).sum(2)
+
+    def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
+        half = torch.full_like(inputs[0].lower, 0.5)
+        return Thetas(lower=half, upper=half.clone())
+
+
+class MatrixProduct(Nonlinear):
+    """x @ y for two perturbed tensors with the same leading axes: a sum of products.
+
+    The planes of `Product` for each term, added up by two matrix products; nothing of size
+    (rows, inner, columns) is made. One free choice per entry of the result.
+
+    Source: Shi et al. 2020, section 3.3.
+    """
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0] @ xs[1]
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        (mx, rx), (my, ry) = (((b.lower + b.upper) / 2, (b.upper - b.lower) / 2) for b in xs)
+        middle = mx @ my
+        radius = mx.abs() @ ry + rx @ my.abs() + rx @ ry
+        return Bounds(middle - radius, middle + radius)
+
+    def backward(
+        self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
+    ) -> tuple[tuple[LinearForm, ...], Tensor]:
+        dense = form.dense()
+        x, y = inputs
+        lx, ux, ly, uy = (dense.take_input(t).unsqueeze(1) for t in (x.lower, x.upper, y.lower, y.upper))
+        a = dense.a
+        up, down = a.clamp(min=0), a.clamp(max=0)
+        low = 0.5 if thetas.lower is None else thetas.lower
+        high = 0.5 if thetas.upper is None else thetas.upper
+        first, second = up * low, up * (1 - low)
+        third, fourth = down * high, down * (1 - high)
+        with_ly, with_uy = first + fourth, second + third
+        with_lx, with_ux = first + third, second + fourth
+        for_x = with_ly @ ly.transpose(-1, -2) + with_uy @ uy.transpose(-1, -2)
+        for_y = lx.transpose(-1, -2) @ with_lx + ux.transpose(-1, -2) @ with_ux
+        constant = sum(
+            (part * (left @ right)).flatten(2).sum(2)
+            for part, left, right in (
+                (first, lx, ly),
+                (second, ux, uy),
+                (third, lx, uy),
+                (fourth, ux, ly),
+            )
+        )
+        assert isinstance(constant, Tensor)
+        return (dense.like(for_x), dense.like(for_y)), -constant
+
+    def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
+        half = torch.full_like(inputs[0].lower @ inputs[1].lower, 0.5)
+        return Thetas(lower=half, upper=half.clone())

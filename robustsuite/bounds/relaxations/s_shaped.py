@@ -1,0 +1,108 @@
+"""S-shaped functions: convex left of 0, concave right of it, odd about their value at 0 (tanh, sigmoid)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.relaxations.unary import Lines, Relaxation, chord, is_narrow
+
+_BISECTIONS = 24
+
+
+class SShaped(Relaxation):
+    """A rising function h(x) + h0 with h odd, convex on x <= 0 and concave on x >= 0.
+
+    From above on [l, u]: where l >= 0 a tangent; where u <= 0 the chord; else the tangent through the left end if
+    it touches before u, or any tangent further right, or the chord. Where the tangent touches is the free
+    choice, by default as near to the middle as is sound. From below: the mirror image.
+
+    Source: Zhang et al. 2018 (CROWN), section 3.3; Xu et al. 2020, appendix.
+    """
+
+    @abstractmethod
+    def derivative(self, x: Tensor) -> Tensor:
+        """Give the first derivative."""
+
+    @abstractmethod
+    def second_derivative(self, x: Tensor) -> Tensor:
+        """Give the second derivative."""
+
+    def touching_point(self, l: Tensor) -> Tensor:
+        """Give for l < 0 the d >= 0 whose tangent passes through (l, h(l)), or a little more, never less.
+
+        At any greater point the tangent lies above h at l, so rounding to the right is safe.
+        """
+        with torch.no_grad():
+            start = l.clamp(max=0)
+            value = self(start)
+            low, high = torch.zeros_like(start), -start  # h is odd, so d <= -l
+            for _ in range(_BISECTIONS):
+                middle = (low + high) / 2
+                passes = self(middle) + self.derivative(middle) * (start - middle) >= value
+                low, high = torch.where(passes, low, middle), torch.where(passes, middle, high)
+        if not l.requires_grad:
+            return high
+        # The derivative of d by l, by the implicit function theorem; the value stays.
+        gap = self(high) + self.derivative(high) * (l.clamp(max=0) - high) - self(l.clamp(max=0))
+        change = self.second_derivative(high) * (start - high)
+        correction = torch.where(change < 0, gap / torch.where(change < 0, change, -1.0), 0.0)
+        return high - correction + correction.detach()
+
+    def _upper(self, l: Tensor, u: Tensor, touching: Tensor, choice: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Give slope and intercept of the line above."""
+        first = torch.where(l >= 0, l, torch.minimum(touching, u))
+        point = torch.maximum(first, (l + u) / 2) if choice is None else first + choice * (u - first)
+        tangent = self.derivative(point)
+        narrow = is_narrow(l, u)
+        by_chord = (u <= 0) | ((l < 0) & (touching >= u)) | narrow
+        slope = torch.where(by_chord, chord(l, u, self(l), self(u), narrow), tangent)
+        return slope, torch.where(by_chord, self(u) - slope * u, self(point) - tangent * point)
+
+    def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
+        upper_slope, upper_intercept = self._upper(l, u, self.touching_point(l), upper)
+        lower_slope, mirrored = self._upper(-u, -l, self.touching_point(-u), lower)
+        # With h odd: h(x) >= -line(-x); the constant h0 is counted twice by the mirror.
+        lower_intercept = 2 * self(torch.zeros((), dtype=l.dtype, device=l.device)) - mirrored
+        return Lines(lower_slope, lower_intercept, upper_slope, upper_intercept)
+
+    def initial(self, l: Tensor, u: Tensor) -> Thetas:
+        return Thetas(lower=self._default_choice(-u, -l), upper=self._default_choice(l, u))
+
+    def _default_choice(self, l: Tensor, u: Tensor) -> Tensor:
+        first = torch.where(l >= 0, l, torch.minimum(self.touching_point(l), u))
+        room = u - first
+        middle = ((l + u) / 2 - first).clamp(min=0)
+        return torch.where(room > 0, middle / torch.where(room > 0, room, 1.0), 0.0).clamp(0, 1)
+
+
+class Tanh(SShaped):
+    """The hyperbolic tangent."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.tanh()
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return 1 - x.tanh().square()
+
+    def second_derivative(self, x: Tensor) -> Tensor:
+        t = x.tanh()
+        return -2 * t * (1 - t * t)
+
+
+class Sigmoid(SShaped):
+    """The logistic function."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.sigmoid()
+
+    def derivative(self, x: Tensor) -> Tensor:
+        s = x.sigmoid()
+        return s * (1 - s)
+
+    def second_derivative(self, x: Tensor) -> Tensor:
+        s = x.sigmoid()
+        return s * (1 - s) * (1 - 2 * s)

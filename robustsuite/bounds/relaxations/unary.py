@@ -1,0 +1,118 @@
+"""Elementwise nonlinearities: what a relaxation must give, and the step that applies it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """A line below and a line above a function of one variable on an interval; an intercept of None is zero."""
+
+    lower_slope: Tensor
+    lower_intercept: Tensor | None
+    upper_slope: Tensor
+    upper_intercept: Tensor | None
+
+
+class Relaxation(ABC):
+    """A function of one variable with its range and its bounding lines on an interval [l, u]."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """Apply the function."""
+
+    def interval(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the range on [l, u]; by default that of a rising function."""
+        return self(l), self(u)
+
+    @abstractmethod
+    def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
+        """Give bounding lines on [l, u].
+
+        Args:
+            l, u: ends, l <= u.
+            lower, upper: free choices in [0, 1] for the line below and above, broadcastable with `l`; None takes
+                the default line.
+        """
+
+    def initial(self, l: Tensor, u: Tensor) -> Thetas:
+        """Give the free choices that reproduce the default lines, of the shape of `l`."""
+        return Thetas()
+
+    def unresolved(self, l: Tensor, u: Tensor) -> Tensor:
+        """Say where tighter ends would give tighter lines."""
+        return u > l
+
+
+class Unary(Nonlinear):
+    """Apply a relaxation's function to each entry."""
+
+    def __init__(self, relaxation: Relaxation) -> None:
+        self.relaxation = relaxation
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return self.relaxation(xs[0])
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(*self.relaxation.interval(xs[0].lower, xs[0].upper))
+
+    def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
+        return self.relaxation.unresolved(inputs[0].lower, inputs[0].upper)
+
+    def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
+        return self.relaxation.initial(inputs[0].lower, inputs[0].upper)
+
+    def backward(
+        self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
+    ) -> tuple[tuple[LinearForm, ...], Tensor]:
+        if thetas.lower is None and thetas.upper is None:
+            lines = self.relaxation.lines(inputs[0].lower, inputs[0].upper, None, None)
+
+            def at(values: Tensor) -> Tensor:
+                return form.take(values).unsqueeze(1)
+
+        else:
+            l, u = (form.take(end).unsqueeze(1) for end in (inputs[0].lower, inputs[0].upper))
+            lines = self.relaxation.lines(l, u, thetas.lower, thetas.upper)
+
+            def at(values: Tensor) -> Tensor:
+                return values
+
+        a = form.a
+        rising = a >= 0
+        slope = torch.where(rising, at(lines.lower_slope), at(lines.upper_slope))
+        if lines.lower_intercept is None and lines.upper_intercept is None:
+            constant = torch.zeros((), dtype=a.dtype, device=a.device)
+        elif lines.lower_intercept is None:
+            assert lines.upper_intercept is not None
+            constant = (a.clamp(max=0) * at(lines.upper_intercept)).flatten(2).sum(2)
+        else:
+            assert lines.upper_intercept is not None
+            intercept = torch.where(rising, at(lines.lower_intercept), at(lines.upper_intercept))
+            constant = (a * intercept).flatten(2).sum(2)
+        return (form.with_coefficients(a * slope),), constant
+
+
+def apply_unary(g: Program, x: Ref, relaxation: Relaxation) -> Ref:
+    """Add the step that applies a relaxation's function to `x`."""
+    return g.emit(Unary(relaxation), x, shape=x.shape)
+
+
+def chord(l: Tensor, u: Tensor, at_l: Tensor, at_u: Tensor, narrow: Tensor) -> Tensor:
+    """Give the slope of the chord, 0 where the interval is `narrow` (there constants bound the function)."""
+    return torch.where(narrow, 0.0, (at_u - at_l) / torch.where(narrow, 1.0, u - l))
+
+
+def is_narrow(l: Tensor, u: Tensor) -> Tensor:
+    """Say where [l, u] is so narrow that the chord's slope would be rounding noise."""
+    return (u - l) <= 64 * torch.finfo(l.dtype).eps * (1 + l.abs().maximum(u.abs()))

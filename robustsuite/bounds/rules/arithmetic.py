@@ -1,0 +1,138 @@
+"""Sums, differences, products and quotients, with constants and between perturbed tensors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.program import Affine, Program, Ref
+from robustsuite.bounds.relaxations.power import Reciprocal, Square
+from robustsuite.bounds.relaxations.product import Product
+from robustsuite.bounds.relaxations.unary import apply_unary
+from robustsuite.bounds.rules.shape import expand, shift
+from robustsuite.bounds.rules.table import Table, constant_like
+
+aten = torch.ops.aten
+Operand = Ref | Tensor | float
+
+
+class Scale(Affine):
+    """Multiply each entry with a constant of the example's shape."""
+
+    def __init__(self, constant: Tensor) -> None:
+        self._constant = constant
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0] * self._constant
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        ends = xs[0].lower * self._constant, xs[0].upper * self._constant
+        return Bounds(torch.minimum(*ends), torch.maximum(*ends))
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        constant = form.take(self._constant.unsqueeze(0)).unsqueeze(1)
+        return (form.with_coefficients(form.a * constant),)
+
+    def keeps_features_apart(self) -> bool:
+        return True
+
+
+class Add(Affine):
+    """Add two perturbed tensors of one shape."""
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0] + xs[1]
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(xs[0].lower + xs[1].lower, xs[0].upper + xs[1].upper)
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        return form, form
+
+
+def _broadcast(g: Program, x: Ref, y: Ref) -> tuple[Ref, Ref]:
+    shape = torch.broadcast_shapes(x.shape, y.shape)
+    return expand(g, x, shape), expand(g, y, shape)
+
+
+def scale(g: Program, x: Ref, constant: Tensor | float) -> Ref:
+    """Multiply `x` with a constant, broadcasting both."""
+    if not isinstance(constant, Tensor):
+        constant = torch.tensor(float(constant), **constant_like(g))
+    constant = constant.to(constant_like(g)["dtype"])
+    x = expand(g, x, torch.broadcast_shapes(x.shape, constant.shape))
+    return g.emit(Scale(constant.expand(x.shape)), x, shape=x.shape)
+
+
+def add(g: Program, x: Operand, y: Operand, alpha: float = 1) -> Ref:
+    """Give ``x + alpha * y``; at least one of them is perturbed."""
+    if isinstance(x, Ref) and isinstance(y, Ref):
+        y = y if alpha == 1 else scale(g, y, alpha)
+        if x.index == y.index:
+            return scale(g, x, 2.0)
+        x, y = _broadcast(g, x, y)
+        return g.emit(Add(), x, y, shape=x.shape)
+    if isinstance(x, Ref):
+        return _add_constant(g, x, y, alpha)
+    assert isinstance(y, Ref)
+    return _add_constant(g, y if alpha == 1 else scale(g, y, alpha), x, 1)
+
+
+def _add_constant(g: Program, x: Ref, constant: Any, alpha: float) -> Ref:
+    tensor = torch.as_tensor(constant, **constant_like(g)) * alpha
+    return shift(g, expand(g, x, torch.broadcast_shapes(x.shape, tensor.shape)), tensor)
+
+
+def subtract(g: Program, x: Operand, y: Operand, alpha: float = 1) -> Ref:
+    """Give ``x - alpha * y``."""
+    if isinstance(x, Ref) and isinstance(y, Ref) and x.index == y.index and alpha == 1:
+        return scale(g, x, 0.0)
+    return add(g, x, y, -alpha)
+
+
+def multiply(g: Program, x: Operand, y: Operand) -> Ref:
+    """Give ``x * y``: scaled, squared (the same tensor twice) or a bilinear product."""
+    if isinstance(x, Ref) and isinstance(y, Ref):
+        if x.index == y.index:
+            return apply_unary(g, x, Square())
+        x, y = _broadcast(g, x, y)
+        return g.emit(Product(), x, y, shape=x.shape)
+    if isinstance(x, Ref):
+        return scale(g, x, y)  # type: ignore[arg-type]
+    assert isinstance(y, Ref)
+    return scale(g, y, x)
+
+
+def reciprocal(g: Program, x: Ref) -> Ref:
+    """Give ``1 / x``; the interval of `x` must not hold 0."""
+    return apply_unary(g, x, Reciprocal())
+
+
+def divide(g: Program, x: Operand, y: Operand) -> Ref:
+    """Give ``x / y``."""
+    if isinstance(y, Ref):
+        inverse = reciprocal(g, y)
+        return multiply(g, x, inverse)
+    assert isinstance(x, Ref)
+    return scale(g, x, 1 / torch.as_tensor(y, **constant_like(g)))
+
+
+TABLE: Table = {
+    aten.add.Tensor: add,
+    aten.add.Scalar: add,
+    aten.sub.Tensor: subtract,
+    aten.sub.Scalar: subtract,
+    aten.rsub.Scalar: lambda g, x, y, alpha=1: subtract(g, y, x, alpha),
+    aten.rsub.Tensor: lambda g, x, y, alpha=1: subtract(g, y, x, alpha),
+    aten.mul.Tensor: multiply,
+    aten.mul.Scalar: multiply,
+    aten.div.Tensor: divide,
+    aten.div.Scalar: divide,
+    aten.neg.default: lambda g, x: scale(g, x, -1.0),
+    aten.reciprocal.default: reciprocal,
+    aten.square.default: lambda g, x: multiply(g, x, x),
+}

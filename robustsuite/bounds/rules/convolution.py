@@ -1,0 +1,234 @@
+"""Convolutions, transposed convolutions too, in one to three dimensions, with stride, padding, dilation, groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.linear_form import LinearForm, OneHot, Windows
+from robustsuite.bounds.program import Affine, Program, Ref, Shape
+from robustsuite.bounds.rules.table import Table
+
+aten = torch.ops.aten
+
+_CONV = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+_TRANSPOSED: dict[int, Any] = {
+    1: functional.conv_transpose1d,
+    2: functional.conv_transpose2d,
+    3: functional.conv_transpose3d,
+}
+_WINDOWS_UP_TO = 0.6  # of the image: beyond, windows cost more than dense coefficients
+
+
+class Convolution(Affine):
+    """A convolution of an example of shape (1, channels, *space), or (channels, *space).
+
+    Coefficients go back through the transposed convolution; from a single neuron they stay inside its window.
+
+    Args:
+        weight, bias, stride, padding, dilation, groups: as in `torch.nn.functional.conv2d`.
+        before: shape of the input for one example.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+        groups: int,
+        before: Shape,
+    ) -> None:
+        self._weight, self._bias, self._groups, self._before = weight, bias, groups, before
+        self._stride, self._padding, self._dilation = tuple(stride), tuple(padding), tuple(dilation)
+        self._dims = weight.dim() - 2
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        images = x.reshape(-1, *self._before[-self._dims - 1 :])
+        y = _CONV[self._dims](images, weight, bias, self._stride, self._padding, self._dilation, self._groups)
+        return y.view(len(x), *self._before[: -self._dims - 1], *y.shape[1:])
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return self._convolve(xs[0], self._weight, self._bias)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
+        radius = self._convolve((xs[0].upper - xs[0].lower) / 2, self._weight.abs(), None)
+        return Bounds(middle - radius, middle + radius)
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        if self._dims == 2 and isinstance(form, OneHot) and math.prod(form.shape[:-3]) == 1:
+            form = form.windows()
+        if isinstance(form, Windows):
+            windows = self._adjoint_of_windows(form)
+            area = windows.coefficients.shape[-2] * windows.coefficients.shape[-1]
+            if area <= _WINDOWS_UP_TO * self._before[-1] * self._before[-2]:
+                return (windows,)
+            return (windows.dense(),)
+        dense = form.dense()
+        rows, specs = dense.a.shape[:2]
+        after = dense.a.shape[-self._dims - 1 :]
+        space = self._before[-self._dims :]
+        covered = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                after[1:], self._stride, self._padding, self._dilation, self._weight.shape[2:], strict=True
+            )
+        ]
+        rest = [n - c for n, c in zip(space, covered, strict=True)]
+        a = _TRANSPOSED[self._dims](
+            dense.a.reshape(-1, *after),
+            self._weight,
+            None,
+            self._stride,
+            self._padding,
+            rest,
+            self._groups,
+            self._dilation,
+        )
+        return (dense.like(a.view(rows, specs, *self._before)),)
+
+    def _adjoint_of_windows(self, form: Windows) -> Windows:
+        a = functional.conv_transpose2d(
+            form.coefficients.flatten(0, 1),
+            self._weight,
+            None,
+            self._stride,
+            0,
+            0,
+            self._groups,
+            self._dilation,
+        )
+        strides = tuple(f * s for f, s in zip(form.stride, self._stride, strict=True))
+        starts = tuple(f * s - p for f, s, p in zip(form.start, self._stride, self._padding, strict=True))
+        windows = Windows(
+            rows=form.rows,
+            shape=self._before,
+            coefficients=a.view(*form.coefficients.shape[:2], *a.shape[1:]),
+            row=form.row,
+            column=form.column,
+            stride=(strides[0], strides[1]),
+            start=(starts[0], starts[1]),
+        )
+        # What falls on the padding belongs to no input.
+        return windows.with_coefficients(windows.a * windows.mask())
+
+    def offset(self) -> Tensor | None:
+        if self._bias is None:
+            return None
+        lead = (1,) * (len(self._before) - self._dims - 1)
+        return self._bias.view(1, *lead, -1, *(1,) * self._dims)
+
+
+class TransposedConvolution(Affine):
+    """A transposed convolution; its coefficients go back through the plain one.
+
+    Args:
+        weight, bias, stride, padding, output_padding, groups, dilation: as in
+            `torch.nn.functional.conv_transpose2d`.
+        before: shape of the input for one example, (1, channels, *space) or (channels, *space).
+    """
+
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: Sequence[int],
+        padding: Sequence[int],
+        output_padding: Sequence[int],
+        groups: int,
+        dilation: Sequence[int],
+        before: Shape,
+    ) -> None:
+        self._weight, self._bias, self._groups, self._before = weight, bias, groups, before
+        self._stride, self._padding, self._dilation = tuple(stride), tuple(padding), tuple(dilation)
+        self._output_padding = tuple(output_padding)
+        self._dims = weight.dim() - 2
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        images = x.reshape(-1, *self._before[-self._dims - 1 :])
+        y = _TRANSPOSED[self._dims](
+            images,
+            weight,
+            bias,
+            self._stride,
+            self._padding,
+            self._output_padding,
+            self._groups,
+            self._dilation,
+        )
+        y = y.view(len(x), *self._before[: -self._dims - 1], *y.shape[1:])
+        assert isinstance(y, Tensor)
+        return y
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return self._convolve(xs[0], self._weight, self._bias)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
+        radius = self._convolve((xs[0].upper - xs[0].lower) / 2, self._weight.abs(), None)
+        return Bounds(middle - radius, middle + radius)
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        dense = form.dense()
+        rows, specs = dense.a.shape[:2]
+        a = _CONV[self._dims](
+            dense.a.reshape(-1, *dense.a.shape[-self._dims - 1 :]),
+            self._weight,
+            None,
+            self._stride,
+            self._padding,
+            self._dilation,
+            self._groups,
+        )
+        # A stride that does not divide leaves rows at the far end which no input reaches.
+        a = a[(slice(None), slice(None), *(slice(0, n) for n in self._before[-self._dims :]))]
+        return (dense.like(a.reshape(rows, specs, *self._before)),)
+
+    def offset(self) -> Tensor | None:
+        if self._bias is None:
+            return None
+        lead = (1,) * (len(self._before) - self._dims - 1)
+        return self._bias.view(1, *lead, -1, *(1,) * self._dims)
+
+
+def convolution(
+    g: Program,
+    x: Ref,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool = False,
+    output_padding: Sequence[int] = (0,),
+    groups: int = 1,
+) -> Ref:
+    """Convolve `x` with a constant kernel."""
+    dims = weight.dim() - 2
+    stride, padding, dilation, output_padding = (
+        tuple(v) * dims if len(v) == 1 else tuple(v) for v in (stride, padding, dilation, output_padding)
+    )
+    op: Convolution | TransposedConvolution
+    if transposed:
+        op = TransposedConvolution(weight, bias, stride, padding, output_padding, groups, dilation, x.shape)
+    else:
+        op = Convolution(weight, bias, stride, padding, dilation, groups, x.shape)
+    space = [
+        (n - 1) * s - 2 * p + d * (k - 1) + o + 1 if transposed else (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, s, p, d, k, o in zip(
+            x.shape[-dims:], stride, padding, dilation, weight.shape[2:], output_padding, strict=True
+        )
+    ]
+    channels = weight.shape[1] * groups if transposed else weight.shape[0]
+    return g.emit(op, x, shape=(*x.shape[: -dims - 1], channels, *space))
+
+
+TABLE: Table = {aten.convolution.default: convolution}

@@ -1,0 +1,142 @@
+"""Products with constant matrices: linear layers and matrix products with one perturbed operand."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
+from robustsuite.bounds.program import Affine, Program, Ref, Shape, vector_jacobian
+from robustsuite.bounds.relaxations.product import MatrixProduct
+from robustsuite.bounds.rules.arithmetic import add, scale
+from robustsuite.bounds.rules.shape import expand, reshape
+from robustsuite.bounds.rules.table import Table
+
+aten = torch.ops.aten
+
+
+class Linear(Affine):
+    """Multiply the last axis with a matrix: ``x @ weight.T + bias``.
+
+    Args:
+        weight: shape (out, in).
+        bias: shape (out,), or None.
+        before: shape of the input for one example.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, before: Shape) -> None:
+        self._weight, self._bias, self._before = weight, bias, before
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return functional.linear(xs[0], self._weight, self._bias)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
+        radius = functional.linear((xs[0].upper - xs[0].lower) / 2, self._weight.abs())
+        return Bounds(middle - radius, middle + radius)
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        if isinstance(form, OneHot) and form.shape[:-1] == (1,) * (len(form.shape) - 1):
+            a = self._weight[form.index].unsqueeze(1) * form.value.unsqueeze(2)
+            return (Dense(form.rows, self._before, a.view(*form.value.shape, *self._before)),)
+        dense = form.dense()
+        return (dense.like(dense.a @ self._weight),)
+
+    def offset(self) -> Tensor | None:
+        if self._bias is None:
+            return None
+        return self._bias.expand(1, *self._before[:-1], -1)
+
+
+class ConstantProduct(Affine):
+    """A batched matrix product with one constant operand: ``constant @ x`` or ``x @ constant``.
+
+    Args:
+        constant: the other operand.
+        before: shape of `x` for one example, of the same rank as the result.
+        on_left: whether the constant stands on the left.
+    """
+
+    def __init__(self, constant: Tensor, before: Shape, *, on_left: bool) -> None:
+        self._constant, self._before, self._on_left = constant, before, on_left
+
+    def _product(self, x: Tensor, constant: Tensor) -> Tensor:
+        return constant @ x if self._on_left else x @ constant
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return self._product(xs[0], self._constant)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
+        radius = self._product((xs[0].upper - xs[0].lower) / 2, self._constant.abs())
+        return Bounds(middle - radius, middle + radius)
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        dense = form.dense()
+        (a,) = vector_jacobian(self.forward, dense.a, [self._before])
+        return (dense.like(a),)
+
+
+def linear(g: Program, x: Ref | Tensor, weight: Ref | Tensor, bias: Ref | Tensor | None = None) -> Ref:
+    """Give ``x @ weight.T + bias``; the common case has a perturbed `x` alone."""
+    if isinstance(x, Ref) and isinstance(weight, Tensor) and not isinstance(bias, Ref):
+        return g.emit(Linear(weight, bias, x.shape), x, shape=(*x.shape[:-1], len(weight)))
+    from robustsuite.bounds.rules.shape import transpose
+
+    turned = transpose(g, weight, -2, -1) if isinstance(weight, Ref) else weight.transpose(-2, -1)
+    product = matmul(g, x, turned)
+    return product if bias is None else add(g, product, bias)
+
+
+def matmul(g: Program, x: Ref | Tensor, y: Ref | Tensor) -> Ref:
+    """Give ``x @ y`` with torch's broadcasting of the leading axes."""
+    if len(x.shape) == 1:
+        row = reshape(g, x, (1, -1)) if isinstance(x, Ref) else x.unsqueeze(0)
+        product = matmul(g, row, y)
+        kept = product.shape[:-2] + product.shape[-1:] if len(y.shape) > 1 else product.shape[:-1]
+        return reshape(g, product, kept)
+    if len(y.shape) == 1:
+        column = reshape(g, y, (-1, 1)) if isinstance(y, Ref) else y.unsqueeze(1)
+        product = matmul(g, x, column)
+        return reshape(g, product, product.shape[:-1])
+    if isinstance(x, Ref) and isinstance(y, Tensor) and y.dim() == 2:
+        return linear(g, x, y.transpose(0, 1))
+    lead = torch.broadcast_shapes(tuple(x.shape[:-2]), tuple(y.shape[:-2]))
+    shape = (*lead, x.shape[-2], y.shape[-1])
+    if isinstance(x, Ref):
+        x = expand(g, x, (*lead, *x.shape[-2:]))
+    if isinstance(y, Ref):
+        y = expand(g, y, (*lead, *y.shape[-2:]))
+    if isinstance(x, Ref) and isinstance(y, Ref):
+        return g.emit(MatrixProduct(), x, y, shape=shape)
+    if isinstance(x, Ref):
+        assert isinstance(y, Tensor)
+        return g.emit(ConstantProduct(y, x.shape, on_left=False), x, shape=shape)
+    assert isinstance(y, Ref)
+    return g.emit(ConstantProduct(x, y.shape, on_left=True), y, shape=shape)
+
+
+def _addmm(
+    g: Program, bias: Ref | Tensor, x: Ref | Tensor, y: Ref | Tensor, beta: float = 1, alpha: float = 1
+) -> Ref:
+    constants = isinstance(y, Tensor) and isinstance(bias, Tensor) and bias.dim() == 1
+    if isinstance(x, Ref) and constants and beta == alpha == 1:
+        return linear(g, x, y.t(), bias)
+    product = matmul(g, x, y)
+    product = product if alpha == 1 else scale(g, product, alpha)
+    if beta == 0:
+        return product
+    if beta != 1:
+        bias = scale(g, bias, beta) if isinstance(bias, Ref) else bias * beta
+    return add(g, product, bias)
+
+
+TABLE: Table = {
+    aten.linear.default: linear,
+    aten.matmul.default: matmul,
+    aten.mm.default: matmul,
+    aten.bmm.default: matmul,
+    aten.addmm.default: _addmm,
+}

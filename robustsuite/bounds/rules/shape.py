@@ -1,0 +1,328 @@
+"""Operators that move entries: views, permutations, slices, concatenation, padding, repetition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.linear_form import LinearForm, OneHot
+from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
+from robustsuite.bounds.rules.table import Table, constant_like, shape_of
+
+aten = torch.ops.aten
+
+
+class Reshape(Affine):
+    """See the same entries, in the same order, in another shape."""
+
+    def __init__(self, before: Shape, after: Shape) -> None:
+        self._before, self._after = before, after
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0].reshape(len(xs[0]), *self._after)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        if isinstance(form, OneHot):
+            return (form.reshaped(self._before),)
+        dense = form.dense()
+        return (dense.like(dense.a.reshape(*dense.a.shape[:2], *self._before)),)
+
+    def keeps_features_apart(self) -> bool:
+        return True
+
+
+class Permute(Affine):
+    """Reorder the axes of an example."""
+
+    def __init__(self, order: Sequence[int]) -> None:
+        self._order = tuple(order)
+        self._inverse = tuple(self._order.index(i) for i in range(len(self._order)))
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0].permute(0, *(axis + 1 for axis in self._order))
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        dense = form.dense()
+        return (dense.like(dense.a.permute(0, 1, *(axis + 2 for axis in self._inverse))),)
+
+    def keeps_features_apart(self) -> bool:
+        return True
+
+
+class Expand(Affine):
+    """Repeat entries along axes of size 1, and along new axes in front."""
+
+    def __init__(self, before: Shape, after: Shape) -> None:
+        self._before, self._after = before, after
+        self._aligned = (1,) * (len(after) - len(before)) + before
+        self._summed = [i + 2 for i, (b, a) in enumerate(zip(self._aligned, after, strict=True)) if b != a]
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0].reshape(len(xs[0]), *self._aligned).expand(-1, *self._after)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        dense = form.dense()
+        a = dense.a.sum(self._summed, keepdim=True) if self._summed else dense.a
+        return (dense.like(a.reshape(*a.shape[:2], *self._before)),)
+
+
+class Concatenate(Affine):
+    """Join tensors along an axis of the example."""
+
+    def __init__(self, shapes: Sequence[Shape], axis: int) -> None:
+        self._shapes, self._axis = tuple(shapes), axis
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return torch.cat(xs, self._axis + 1)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(self.forward(*(x.lower for x in xs)), self.forward(*(x.upper for x in xs)))
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        dense = form.dense()
+        parts = dense.a.split([shape[self._axis] for shape in self._shapes], self._axis + 2)
+        return tuple(dense.like(part) for part in parts)
+
+
+class Shift(Affine):
+    """Add a constant, shape (batch or 1, *shape)."""
+
+    def __init__(self, constant: Tensor) -> None:
+        self._constant = constant
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0] + self._constant
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return Bounds(xs[0].lower + self._constant, xs[0].upper + self._constant)
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        return (form,)
+
+    def offset(self) -> Tensor | None:
+        return self._constant
+
+    def keeps_features_apart(self) -> bool:
+        return True
+
+
+def reshape(g: Program, x: Ref, shape: Sequence[int]) -> Ref:
+    """View `x` in another shape; one entry may be -1."""
+    known = math.prod(s for s in shape if s != -1)
+    after = tuple(x.numel // known if s == -1 else int(s) for s in shape)
+    return x if after == x.shape else g.emit(Reshape(x.shape, after), x, shape=after)
+
+
+def permute(g: Program, x: Ref, order: Sequence[int]) -> Ref:
+    """Reorder the axes of `x`."""
+    order = [axis % len(x.shape) for axis in order]
+    if order == sorted(order):
+        return x
+    return g.emit(Permute(order), x, shape=tuple(x.shape[axis] for axis in order))
+
+
+def transpose(g: Program, x: Ref, first: int, second: int) -> Ref:
+    """Swap two axes of `x`."""
+    order = list(range(len(x.shape)))
+    order[first], order[second] = order[second], order[first]
+    return permute(g, x, order)
+
+
+def expand(g: Program, x: Ref, shape: Sequence[int], implicit: bool = False) -> Ref:
+    """Repeat `x` along axes of size 1; -1 keeps an axis."""
+    offset = len(shape) - len(x.shape)
+    after = tuple(x.shape[i - offset] if s == -1 else int(s) for i, s in enumerate(shape))
+    return x if after == x.shape else g.emit(Expand(x.shape, after), x, shape=after)
+
+
+def shift(g: Program, x: Ref, constant: Tensor) -> Ref:
+    """Add a constant of shape (*shape) to `x`."""
+    return g.emit(Shift(constant.expand(x.shape).unsqueeze(0)), x, shape=x.shape)
+
+
+def moved(function: Callable[..., Tensor], *, one_to_one: bool = False) -> Callable[..., Ref]:
+    """Make the rule of an operator that only picks, repeats or moves entries of its first argument.
+
+    `function` takes the tensor with the rows in front, then the operator's other arguments.
+    """
+
+    def rule(g: Program, x: Ref, *args: Any, **kwargs: Any) -> Ref:
+        def apply(t: Tensor) -> Tensor:
+            return function(t, *args, **kwargs)
+
+        return g.emit(LinearMap(apply, [x.shape], one_to_one=one_to_one), x, shape=shape_of(apply, x.shape))
+
+    return rule
+
+
+def axis_after(axis: int) -> int:
+    """Turn an example's axis number into the tensor's, which has the rows in front."""
+    return axis + 1 if axis >= 0 else axis
+
+
+def cat(g: Program, parts: Sequence[Ref | Tensor], dim: int = 0) -> Ref:
+    """Join tensors, perturbed or constant, along `dim`."""
+    parts = [part for part in parts if tuple(part.shape) != (0,)]
+    axis = dim % len(parts[0].shape)
+    refs = [part for part in parts if isinstance(part, Ref)]
+    total = list(parts[0].shape)
+    total[axis] = sum(part.shape[axis] for part in parts)
+    if len(refs) == len(parts):
+        return g.emit(Concatenate([r.shape for r in refs], axis), *refs, shape=tuple(total))
+    # Constants enter as an offset: the perturbed parts are placed among zeros.
+    zeros = [Ref(-1, tuple(part.shape)) if isinstance(part, Ref) else part for part in parts]
+
+    def place(*xs: Tensor) -> Tensor:
+        given = iter(xs)
+        rows = len(xs[0])
+        pieces = [
+            next(given) if isinstance(part, Ref) else torch.zeros_like(part).expand(rows, *part.shape)
+            for part in zeros
+        ]
+        return torch.cat(pieces, axis + 1)
+
+    placed = g.emit(LinearMap(place, [r.shape for r in refs]), *refs, shape=tuple(total))
+    like = next(part for part in parts if isinstance(part, Tensor))
+    offset = torch.cat(
+        [torch.zeros(part.shape).to(like) if isinstance(part, Ref) else part for part in parts], axis
+    )
+    return shift(g, placed, offset)
+
+
+def _pad(g: Program, x: Ref, pad: Sequence[int], value: float = 0.0) -> Ref:
+    pad = [int(p) for p in pad]
+
+    def apply(t: Tensor) -> Tensor:
+        return functional.pad(t, pad)
+
+    shape = shape_of(apply, x.shape)
+    padded = g.emit(LinearMap(apply, [x.shape], one_to_one=True), x, shape=shape)
+    if value == 0:
+        return padded
+    like = constant_like(g)
+    border = functional.pad(torch.zeros(x.shape, **like), pad, value=float(value))
+    return shift(g, padded, border)
+
+
+def _split(g: Program, x: Ref, sizes: Any, dim: int = 0) -> tuple[Ref, ...]:
+    axis = dim % len(x.shape)
+    if isinstance(sizes, int):
+        sizes = [min(sizes, x.shape[axis] - i) for i in range(0, x.shape[axis], sizes)]
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(slice_axis(g, x, axis, start, start + size))
+        start += size
+    return tuple(parts)
+
+
+def slice_axis(
+    g: Program, x: Ref, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Ref:
+    """Keep the entries start, start + step, ... before `end` along an axis."""
+    axis = dim % len(x.shape)
+    kept = slice(start, end, step)
+    if kept.indices(x.shape[axis]) == (0, x.shape[axis], 1):
+        return x
+    index = (slice(None),) * (axis + 1) + (kept,)
+    return moved(lambda t: t[index], one_to_one=True)(g, x)
+
+
+def _select(g: Program, x: Ref, dim: int, index: int) -> Ref:
+    return moved(lambda t: t.select(axis_after(dim), index), one_to_one=True)(g, x)
+
+
+def _unbind(g: Program, x: Ref, dim: int = 0) -> tuple[Ref, ...]:
+    return tuple(_select(g, x, dim % len(x.shape), i) for i in range(x.shape[dim]))
+
+
+def _squeeze(g: Program, x: Ref, dims: int | Sequence[int] | None = None) -> Ref:
+    if dims is None:
+        dims = range(len(x.shape))
+    axes = {d % len(x.shape) for d in ([dims] if isinstance(dims, int) else dims)}
+    return reshape(g, x, [s for i, s in enumerate(x.shape) if i not in axes or s != 1])
+
+
+def _unsqueeze(g: Program, x: Ref, dim: int) -> Ref:
+    axis = dim % (len(x.shape) + 1)
+    return reshape(g, x, (*x.shape[:axis], 1, *x.shape[axis:]))
+
+
+def _flatten(g: Program, x: Ref, start_dim: int = 0, end_dim: int = -1) -> Ref:
+    first, last = start_dim % len(x.shape), end_dim % len(x.shape)
+    return reshape(g, x, (*x.shape[:first], -1, *x.shape[last + 1 :]))
+
+
+def _repeat(g: Program, x: Ref, repeats: Sequence[int]) -> Ref:
+    aligned = reshape(g, x, (1,) * (len(repeats) - len(x.shape)) + x.shape)
+    return moved(lambda t: t.repeat(1, *repeats))(g, aligned)
+
+
+def _flip(g: Program, x: Ref, dims: Sequence[int]) -> Ref:
+    return moved(lambda t: t.flip([axis_after(d) for d in dims]), one_to_one=True)(g, x)
+
+
+def _roll(g: Program, x: Ref, shifts: Sequence[int], dims: Sequence[int] = ()) -> Ref:
+    flat = x if dims else reshape(g, x, (-1,))
+    rolled = moved(lambda t: t.roll(list(shifts), [axis_after(d) for d in dims or (0,)]), one_to_one=True)(
+        g, flat
+    )
+    return reshape(g, rolled, x.shape)
+
+
+def _stack(g: Program, parts: Sequence[Ref | Tensor], dim: int = 0) -> Ref:
+    axis = dim % (len(parts[0].shape) + 1)
+    raised = [_unsqueeze(g, part, axis) if isinstance(part, Ref) else part.unsqueeze(axis) for part in parts]
+    return cat(g, raised, axis)
+
+
+def _same(g: Program, x: Ref, *args: Any, **kwargs: Any) -> Ref:
+    return x
+
+
+TABLE: Table = {
+    aten.view.default: reshape,
+    aten._unsafe_view.default: reshape,
+    aten.reshape.default: reshape,
+    aten.permute.default: permute,
+    aten.transpose.int: transpose,
+    aten.t.default: lambda g, x: transpose(g, x, 0, 1) if len(x.shape) == 2 else x,
+    aten.expand.default: expand,
+    aten.cat.default: cat,
+    aten.stack.default: _stack,
+    aten.constant_pad_nd.default: _pad,
+    aten.split_with_sizes.default: _split,
+    aten.split.Tensor: _split,
+    aten.unbind.int: _unbind,
+    aten.slice.Tensor: slice_axis,
+    aten.select.int: _select,
+    aten.squeeze.default: _squeeze,
+    aten.squeeze.dim: _squeeze,
+    aten.squeeze.dims: _squeeze,
+    aten.unsqueeze.default: _unsqueeze,
+    aten.flatten.using_ints: _flatten,
+    aten.repeat.default: _repeat,
+    aten.flip.default: _flip,
+    aten.roll.default: _roll,
+    aten.clone.default: _same,
+    aten.contiguous.default: _same,
+    aten.alias.default: _same,
+    aten.detach.default: _same,
+    aten.dropout.default: _same,
+    aten._to_copy.default: _same,
+    aten.lift_fresh_copy.default: _same,
+}

@@ -1,0 +1,138 @@
+"""Objectives (rows of linear functions of the output), and certificates made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from robustsuite.bounds.backward import backward_bounds, identity_form
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.graph import Graph
+from robustsuite.bounds.linear_form import Dense
+from robustsuite.bounds.program import Program
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Region
+
+Regions = Region | tuple[Region, ...]
+
+
+class Method(Protocol):
+    """What `ibp`, `crown_ibp`, `crown` and the other bound methods have in common."""
+
+    def __call__(
+        self, net: Graph, region: Regions, *, objective: Tensor | None = None, upper: bool = True
+    ) -> Bounds: ...
+
+
+def as_regions(region: Regions) -> tuple[Region, ...]:
+    """Give a tuple of regions."""
+    return region if isinstance(region, tuple) else (region,)
+
+
+def objective_form(net: Graph, program: Program, objective: Tensor, *, like: Tensor) -> Dense:
+    """Check an objective and give it as linear forms of the program's output.
+
+    Raises:
+        InvalidInput: its shape is neither (specs, *output) nor (batch, specs, *output).
+    """
+    output, shape = net.output_shape, program.steps[program.output].shape
+    batch, rank = len(like), len(net.output_shape)
+    rows = objective.shape[: objective.dim() - rank]
+    fits = tuple(objective.shape[objective.dim() - rank :]) == output and objective.dim() >= rank
+    if not fits or len(rows) not in (1, 2) or (len(rows) == 2 and rows[0] not in (1, batch)):
+        raise InvalidInput(
+            f"objective has shape {tuple(objective.shape)}; expected (specs, *output) = (specs, "
+            f"{', '.join(map(str, output))}) or (batch, specs, *output) with batch {batch}"
+        )
+    a = objective.to(like).reshape(-1 if len(rows) == 2 else 1, rows[-1], *shape)
+    return Dense(None, shape, a)
+
+
+def finish(
+    net: Graph,
+    program: Program,
+    intervals: Sequence[Bounds],
+    regions: Sequence[Region],
+    objective: Tensor | None,
+    *,
+    upper: bool = True,
+    through_nonlinear: bool = True,
+) -> Bounds:
+    """Bound the output, or an objective of it, and intersect with what intervals alone give."""
+    at = program.output
+    ends = intervals[at]
+    if objective is None:
+        form = identity_form(program.steps[at].shape, like=ends.lower)
+        cheap = Bounds(ends.lower.flatten(1), ends.upper.flatten(1))
+    else:
+        form = objective_form(net, program, objective, like=ends.lower)
+        cheap = backward_bounds(program, intervals, regions, at, form, through_nonlinear=False, upper=upper)
+    if through_nonlinear:
+        tight = backward_bounds(program, intervals, regions, at, form, upper=upper)
+        cheap = tight.intersect(cheap)
+    if objective is not None:
+        return Bounds(cheap.lower, cheap.upper)
+    shape = (-1, *net.output_shape)
+    return Bounds(cheap.lower.reshape(shape), cheap.upper.reshape(shape))
+
+
+def margins(num_classes: int, labels: Int[Tensor, " batch"]) -> Float[Tensor, "batch others classes"]:
+    """Give the objective rows e_y - e_j for all j other than the label y, in rising order of j.
+
+    Args:
+        num_classes: number of outputs, >= 2.
+        labels: class of each example, in [0, num_classes).
+
+    Raises:
+        InvalidInput: labels are no class indices in that range.
+    """
+    if labels.dim() != 1 or labels.is_floating_point():
+        raise InvalidInput(
+            f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; expected (batch,) class indices"
+            + ("; for one-hot labels pass labels.argmax(1)" if labels.dim() == 2 else "")
+        )
+    if len(labels) and not bool(((labels >= 0) & (labels < num_classes)).all()):
+        raise InvalidInput(
+            f"labels lie in [{int(labels.min())}, {int(labels.max())}]; expected [0, {num_classes - 1}]"
+        )
+    eye = torch.eye(num_classes, device=labels.device)
+    others = torch.arange(num_classes - 1, device=labels.device).unsqueeze(0)
+    others = others + (others >= labels.unsqueeze(1)).long()
+    return eye[labels].unsqueeze(1) - eye[others]
+
+
+def certified(
+    net: Graph,
+    region: Region,
+    labels: Int[Tensor, " batch"],
+    *,
+    method: Callable[..., Bounds] | None = None,
+) -> Bool[Tensor, " batch"]:
+    """Say for each example whether no input of its region changes the predicted class away from the label.
+
+    Args:
+        net: a traced classifier with outputs (batch, classes).
+        region: from `Perturbation.around`.
+        labels: class of each example.
+        method: a bound method; `crown` by default.
+
+    Returns:
+        True where every margin's lower bound is above 0. False proves nothing.
+
+    Raises:
+        InvalidInput: labels or shapes do not fit.
+    """
+    from robustsuite.bounds.crown import crown
+
+    if len(net.output_shape) != 1:
+        raise InvalidInput(f"the network's output has shape {net.output_shape}; expected (classes,)")
+    if len(labels) != len(region.center):
+        raise InvalidInput(f"{len(labels)} labels for {len(region.center)} examples")
+    objective = margins(net.output_shape[0], labels)
+    with torch.no_grad():
+        bounds = (method or crown)(net, region, objective=objective, upper=False)
+    return (bounds.lower > 0).all(1)
