@@ -1,0 +1,32 @@
+"""What all tests share: one torch thread, where data is, and a skip where it is absent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+if "ROBUSTSUITE_DATA" not in os.environ and _BESIDE.is_dir():
+    os.environ["ROBUSTSUITE_DATA"] = str(_BESIDE)
+os.environ.setdefault("COLUMNS", "120")  # the width of tables and help texts
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def data_folder() -> Callable[[str], Path]:
+    """Give the folder of a data set, or skip the test where it is absent: ``data_folder("mnist10k")``."""
+
+    def find(name: str) -> Path:
+        root = os.environ.get("ROBUSTSUITE_DATA")
+        folder = Path(root or "") / name
+        if not root or not folder.is_dir():
+            pytest.skip(f"data '{name}' is absent; set ROBUSTSUITE_DATA to the folder that holds it")
+        return folder
+
+    return find

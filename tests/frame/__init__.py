@@ -1,0 +1,1 @@
+"""Tests of packaging, records, recipes, runs, checkpoints, data and the command line."""

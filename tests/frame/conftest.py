@@ -1,0 +1,98 @@
+"""A plug-in domain, made on the fly: the command line must find it as it finds the suite's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+_TOY = '''
+"""A domain whose model is one number that grows by one per step."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from robustsuite import Linf, checkpoints
+from robustsuite.errors import InvalidInput
+from robustsuite.recipes import Recipe
+from robustsuite.records import Record
+from robustsuite.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count(Recipe):
+    """Count up.
+
+    Args:
+        steps: of counting, >= 1.
+        perturbation: the threat model.
+        certified: the certified accuracy that is reported.
+        interrupt_at: step at which Ctrl-C comes, once.
+    """
+
+    domain: ClassVar[str] = "toy"
+    steps: int = 3
+    perturbation: Linf = Linf(0.1, clip=(0, 1))
+    certified: float = 0.5
+    interrupt_at: int | None = None
+
+    def train(self, run: Run) -> None:
+        if self.steps < 1:
+            raise InvalidInput(f"steps is {self.steps}; expected >= 1")
+        file = run.checkpoints / "last.safetensors"
+        first = checkpoints.load(file).state["step"] if run.resume and file.exists() else 0
+        with run.progress("counting", self.steps) as progress:
+            progress.to(first)
+            for step in range(first + 1, self.steps + 1):
+                checkpoints.save(file, tensors={"count": torch.tensor(float(step))}, state={"step": step})
+                run.log(step, **{"train/count": step})
+                progress.advance()
+                if step == self.interrupt_at and not run.resume:
+                    os.kill(os.getpid(), signal.SIGINT)
+
+    def evaluate(self, run: Run) -> list[Record]:
+        count = checkpoints.load(run.checkpoints / "last.safetensors").tensors["count"]
+        print("a library that talks")
+        row = dict(domain="toy", subject="counter", data=f"{count:.0f} steps", n=10, seed=self.seed, recipe=self.name)
+        eps = self.perturbation.describe()
+        return [
+            Record(**row, perturbation="none", method="none", metric="accuracy", value=0.9, low=0.6, high=1.0),
+            Record(**row, perturbation=eps, method="PGD", metric="robust_accuracy", value=0.7, low=0.4, high=0.9),
+            Record(
+                **row, perturbation=eps, method="IBP", metric="certified_accuracy",
+                value=self.certified, low=0.0, high=1.0,
+            ),
+        ]
+
+
+RECIPES: dict[str, Recipe] = {
+    "count": Count(name="count", description="Count to three."),
+    "count-far": Count(name="count-far", description="Count to nine.", steps=9),
+}
+DEMO = ("count", "count-far")
+'''
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Install the domain "toy" as the only one, and work in an empty folder, which is given."""
+    place = tmp_path / "plugins"
+    place.mkdir()
+    (place / "toydomain.py").write_text(_TOY)
+    monkeypatch.syspath_prepend(str(place))
+    point = metadata.EntryPoint(name="toy", value="toydomain", group="robustsuite.domains")
+    monkeypatch.setattr(metadata, "entry_points", lambda **_: (point,))
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield folder
+    sys.modules.pop("toydomain", None)

@@ -1,0 +1,119 @@
+"""Records: checked when made, the same after a round trip, damaged files named."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robustsuite import records
+from robustsuite.errors import InvalidInput
+from robustsuite.files import NotWritable
+from robustsuite.records import Record
+
+
+def record(**changes: Any) -> Record:
+    """Give a record with some fields changed."""
+    base = Record(
+        domain="vision",
+        subject="conv net",
+        data="digits/test",
+        perturbation="Linf(0.1)",
+        method="PGD(20)",
+        metric="robust_accuracy",
+        value=0.8,
+        low=0.7,
+        high=0.9,
+        n=100,
+        seed=3,
+        seconds=1.5,
+        queries=2000,
+        recipe="digits",
+    )
+    return replace(base, **changes)
+
+
+def test_columns_are_those_of_the_design() -> None:
+    assert (
+        *("domain", "subject", "data", "perturbation", "method", "metric", "value", "low", "high"),
+        *("n", "seed", "seconds", "queries", "recipe", "versions"),
+    ) == records.COLUMNS
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    written = [
+        record(),
+        record(method="none", value=-1e300, low=-1e300, high=-1e300),
+        record(subject="ä,\n'\""),
+    ]
+    records.write(written, tmp_path / "a" / "records.parquet")
+    assert records.read(tmp_path / "a" / "records.parquet") == written
+
+
+def test_a_missing_interval_survives(tmp_path: Path) -> None:
+    records.write([record(low=math.nan, high=math.nan)], tmp_path / "r.parquet")
+    [found] = records.read(tmp_path / "r.parquet")
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+
+
+def test_append_replaces_the_same_key_only(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    records.append([record(), record(seed=4)], path)
+    records.append([record(value=0.75), record(metric="certified_accuracy")], path)
+    found = {one.key: one.value for one in records.read(path)}
+    assert found == {
+        record().key: 0.75,
+        record(seed=4).key: 0.8,
+        record(metric="certified_accuracy").key: 0.8,
+    }
+
+
+def test_frame() -> None:
+    frame = records.to_frame([record()])
+    assert tuple(frame.columns) == records.COLUMNS
+    assert frame.iloc[0].to_dict() == asdict(record())
+    assert tuple(records.to_frame([]).columns) == records.COLUMNS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"value": math.nan}, "value nan; expected a finite number"),
+        ({"low": 0.85}, r"outside its interval \[0.85, 0.9\]"),
+        ({"n": 0}, "expected n >= 1"),
+        ({"seed": -1}, "seed -1"),
+        ({"seconds": math.nan}, "seconds nan"),
+    ],
+)
+def test_wrong_numbers_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        record(**changes)
+
+
+def test_a_cut_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    records.write([record()] * 50, path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InvalidInput, match=r"r.parquet' is damaged .*robustsuite evaluate") as error:
+        records.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_an_absent_file_and_other_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="no records at"):
+        records.read(tmp_path / "nothing.parquet")
+    frame = records.to_frame([record()]).drop(columns="seed")
+    frame.to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(InvalidInput, match="'seed' is missing"):
+        records.read(tmp_path / "other.parquet")
+
+
+def test_no_permission_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")  # a regular file where a folder is needed stops root too
+    with pytest.raises(NotWritable, match=r"cannot write '.*'.*--out") as error:
+        records.write([record()], tmp_path / "file" / "below" / "r.parquet")
+    assert isinstance(error.value, OSError)
