@@ -42,6 +42,11 @@ class Region(ABC):
         """Whether the region equals its interval hull."""
         return False
 
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether all examples have the same region about their centres, and -d belongs to it if d does."""
+        return False
+
     @abstractmethod
     def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         """Bring `x` into the region (the nearest point where the set is a plain ball or box)."""
@@ -143,6 +148,10 @@ class Ball(Region):
     ) -> None:
         self.p, self.center, self.scale, self.clipped = p, center, scale, clipped
         self.lower, self.upper = lower, upper
+
+    @property
+    def is_symmetric(self) -> bool:
+        return not self.clipped
 
     def _unit(self, x: Tensor) -> Tensor:
         delta, scale = (x - self.center).flatten(1), self.scale.flatten(1)

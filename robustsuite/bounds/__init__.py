@@ -12,6 +12,7 @@ Trace a module once, bind a perturbation to a batch, call a method:
     True
 """
 
+from robustsuite.bounds.alpha_crown import alpha_crown
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.crown import crown, crown_ibp
 from robustsuite.bounds.graph import Graph, trace
@@ -22,6 +23,7 @@ __all__ = [
     "Bounds",
     "Graph",
     "Method",
+    "alpha_crown",
     "certified",
     "crown",
     "crown_ibp",

@@ -6,17 +6,27 @@ as two specs of one form and share all that belongs to the example.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
-from robustsuite.bounds.program import Affine, Input, Program, Shape, Thetas
+from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Thetas
 from robustsuite.perturbation import BoxRegion, Region
 
-DEFAULT: Mapping[int, Thetas] = {}
+Choose = Callable[[int, LinearForm, Nonlinear, Sequence[Bounds]], Thetas]
+"""Gives the free choices for a step, from its index, the form that arrives, its operation and its input bounds."""
+
+MAX_MEMORY = 2**30
+_TEMPORARIES = 6  # tensors of a form's size that live at once in a step of the pass
+
+
+def default_choice(index: int, form: LinearForm, op: Nonlinear, inputs: Sequence[Bounds]) -> Thetas:
+    """Choose the default planes."""
+    return Thetas()
 
 
 def lower_bound(
@@ -26,8 +36,9 @@ def lower_bound(
     start: int,
     form: LinearForm,
     *,
-    thetas: Mapping[int, Thetas] = DEFAULT,
+    choose: Choose = default_choice,
     through_nonlinear: bool = True,
+    observe: Callable[[LinearForm], None] | None = None,
 ) -> Tensor:
     """Bound linear forms of a step's output from below.
 
@@ -36,8 +47,9 @@ def lower_bound(
         intervals: of the steps; those before nonlinearities give the planes.
         start: the step whose output the forms belong to.
         form: coefficients, specs in rows (see `LinearForm`).
-        thetas: free choices of nonlinear steps; the default ones for steps that are not in it.
+        choose: gives the free choices of the nonlinear steps.
         through_nonlinear: False stops at the outputs of nonlinear steps and takes their intervals there.
+        observe: is shown every form on the way (to learn the size of a pass).
 
     Returns:
         Lower bounds, shape (rows, specs); one row per example where the forms were shared.
@@ -54,6 +66,8 @@ def lower_bound(
         here = pending.pop(index, None)
         if here is None:
             continue
+        if observe is not None:
+            observe(here)
         step = program.steps[index]
         if isinstance(step.op, Input):
             value = value + _minimum(here, regions[step.op.number])
@@ -69,7 +83,9 @@ def lower_bound(
             value = value + box.minimum(here.a, here.take)
         else:
             inputs = [intervals[i] for i in step.inputs]
-            parts, constant = step.op.backward(here, inputs, thetas.get(index, Thetas()))
+            here = step.op.layout(here)
+            thetas = choose(index, here, step.op, inputs)
+            parts, constant = step.op.backward(here, inputs, thetas)
             value = value + constant
             for source, part in zip(step.inputs, parts, strict=True):
                 send(source, part)
@@ -96,26 +112,82 @@ def backward_bounds(
     start: int,
     form: Dense,
     *,
-    thetas: Mapping[int, Thetas] = DEFAULT,
     through_nonlinear: bool = True,
     upper: bool = True,
+    max_memory: int = MAX_MEMORY,
 ) -> Bounds:
     """Bound dense forms from both sides, shape (batch, specs); `upper` False leaves the upper ends infinite."""
-    specs = form.a.shape[1]
-    both = form.with_coefficients(torch.cat([form.a, -form.a], 1)) if upper else form
-    value = lower_bound(
-        program,
-        intervals,
-        regions,
-        start,
-        both,
-        thetas=thetas,
-        through_nonlinear=through_nonlinear,
-    )
-    value = value.expand(len(regions[0].center), -1)
+
+    def bound(part: LinearForm) -> Tensor:
+        return lower_bound(program, intervals, regions, start, part, through_nonlinear=through_nonlinear)
+
+    both = with_negatives(form) if upper else form
+    if not through_nonlinear:
+        value = bound(both)
+    else:
+        value = in_chunks(program, intervals, regions, start, both, bound, max_memory=max_memory)
+    return from_pairs(value.expand(len(regions[0].center), -1), upper=upper)
+
+
+def with_negatives(form: Dense) -> Dense:
+    """Append the negated specs: their lower bounds are the negated upper bounds of the first."""
+    return form.with_coefficients(torch.cat([form.a, -form.a], 1))
+
+
+def from_pairs(value: Tensor, *, upper: bool) -> Bounds:
+    """Read lower bounds of the forms of `with_negatives`, shape (batch, 2 specs), as bounds (batch, specs)."""
     if not upper:
         return Bounds(value, torch.full_like(value, torch.inf))
+    specs = value.shape[1] // 2
     return Bounds(value[:, :specs], -value[:, specs:])
+
+
+def in_chunks(
+    program: Program,
+    intervals: Sequence[Bounds],
+    regions: Sequence[Region],
+    start: int,
+    form: LinearForm,
+    bound: Callable[[LinearForm], Tensor],
+    *,
+    max_memory: int,
+    keeps_all: bool = False,
+) -> Tensor:
+    """Apply `bound` to parts of a form small enough for `max_memory` bytes, and join the results.
+
+    Args:
+        form: its parts are rows where it has them, else specs.
+        bound: gives lower bounds, shape (rows, specs).
+        max_memory: bytes for the coefficients and temporaries of one part, > 0.
+        keeps_all: whether `bound` keeps the forms of all steps (for a gradient) or only those under way.
+    """
+    units, axis = form.units()
+    examples = len(regions[0].center) if form.rows is None else 1
+    specs = 1 if axis == 1 else form.a.shape[1]
+    largest = max(math.prod(step.shape) for step in program.steps[: start + 1])
+    unit_bytes = form.a.element_size() * _TEMPORARIES * specs * examples
+    if torch.is_grad_enabled() and not keeps_all or units == 0:
+        return bound(form)  # a caller's gradient keeps everything anyway
+    steps = len(program.steps) if keeps_all else 1
+    if units * unit_bytes * largest * steps <= max_memory:
+        return bound(form)
+    sizes: list[int] = []
+    with torch.no_grad():
+        lower_bound(
+            program,
+            intervals,
+            regions,
+            start,
+            form.part(0, 1),
+            observe=lambda f: sizes.append(math.prod(f.a.shape[2:])),
+        )
+    needed = unit_bytes * (sum(sizes) if keeps_all else max(sizes))
+    count = max(1, int(max_memory // needed))
+    parts = [bound(form.part(at, min(at + count, units))) for at in range(0, units, count)]
+    if axis == 1:
+        rows = max(len(part) for part in parts)
+        parts = [part.expand(rows, -1) for part in parts]
+    return torch.cat(parts, axis)
 
 
 def identity_form(shape: Shape, *, like: Tensor) -> Dense:

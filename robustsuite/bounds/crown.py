@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
-from robustsuite.bounds.backward import lower_bound, neuron_forms
+from robustsuite.bounds.backward import (
+    MAX_MEMORY,
+    from_pairs,
+    identity_form,
+    in_chunks,
+    lower_bound,
+    neuron_forms,
+    with_negatives,
+)
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
-from robustsuite.bounds.ibp import exact_steps, propagate, step_interval
-from robustsuite.bounds.program import Nonlinear, Program
+from robustsuite.bounds.ibp import exact_frontier, exact_interval, exact_steps, propagate, step_interval
+from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.program import Affine, Nonlinear, Program
+from robustsuite.bounds.rules.convolution import Convolution
 from robustsuite.bounds.specs import Regions, as_regions, finish
 from robustsuite.perturbation import Region
 
@@ -24,19 +34,22 @@ def crown_ibp(
     *,
     objective: Float[Tensor, "..."] | None = None,
     upper: bool = True,
+    max_memory: int = MAX_MEMORY,
 ) -> Bounds:
     """Bound a network's outputs by one backward pass over intervals that IBP gives.
 
     Little dearer than `ibp` for few outputs, and never wider: what certified training uses.
 
-    Args and Returns: as for `ibp`.
+    Args and Returns: as for `ibp`, and
+        max_memory: bytes that the coefficients of one part of a pass may take; the specs are split accordingly
+            (without a gradient: a gradient keeps everything).
 
     Source: Zhang et al. 2020 (CROWN-IBP), section 3.2.
     """
     regions = as_regions(region)
     program = net.bind(regions)
     intervals = propagate(program, regions)
-    return finish(net, program, intervals, regions, objective, upper=upper)
+    return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)
 
 
 def crown(
@@ -45,43 +58,55 @@ def crown(
     *,
     objective: Float[Tensor, "..."] | None = None,
     upper: bool = True,
+    max_memory: int = MAX_MEMORY,
 ) -> Bounds:
     """Bound a network's outputs by backward passes, for the inputs of all nonlinearities too.
 
     Only neurons whose interval leaves something to gain (unstable ReLUs, say) get a backward pass; every interval
     is intersected with what was known, so the result is never wider than that of `crown_ibp`.
 
-    Args and Returns: as for `ibp`.
+    Args and Returns: as for `ibp`, and
+        max_memory: bytes that the coefficients of one part of a pass may take; the specs are split accordingly
+            (without a gradient: a gradient keeps everything).
 
     Source: Zhang et al. 2018 (CROWN), section 3; adaptive lower slopes.
     """
     regions = as_regions(region)
     program = net.bind(regions)
-    intervals = tighten(program, regions)
-    return finish(net, program, intervals, regions, objective, upper=upper)
+
+    def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
+        def pass_backward(part: LinearForm) -> Tensor:
+            return lower_bound(program, intervals, regions, index, part)
+
+        return in_chunks(program, intervals, regions, index, form, pass_backward, max_memory=max_memory)
+
+    intervals = tighten(program, regions, refine_with_planes(program, regions, bound))
+    return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)
 
 
-def tighten(program: Program, regions: Sequence[Region]) -> list[Bounds]:
-    """Give an interval for every step, with a backward pass for what enters a nonlinearity."""
-    intervals = []
+Refine = Callable[[list[Bounds], int, Tensor], Bounds]
+"""Gives a step's tightened interval, from the intervals so far, the step's index and the mask of neurons."""
+
+
+def tighten(program: Program, regions: Sequence[Region], refine: Refine) -> list[Bounds]:
+    """Give an interval for every step, with `refine` applied to what enters a nonlinearity."""
+    intervals: list[Bounds] = []
     exact = exact_steps(program, regions)
-    frontier = propagate if any(not region.is_box for region in regions) else None
-    start = frontier(program, regions) if frontier else None
+    frontier = exact_frontier(program, regions)
     users = program.users()
     for index, step in enumerate(program.steps):
-        interval = step_interval(step, intervals, regions)
-        if start is not None:
-            interval = interval.intersect(start[index])
-        intervals.append(interval)
+        intervals.append(step_interval(step, intervals, regions))
+        if frontier[index]:
+            intervals[index] = exact_interval(program, intervals, regions, index)
         if exact[index]:
             continue
-        mask = _wanted(program, users[index], intervals, index)
+        mask = wanted(program, users[index], intervals, index)
         if mask is not None and bool(mask.any()):
-            intervals[index] = refine(program, intervals, regions, index, mask)
+            intervals[index] = refine(intervals, index, mask)
     return intervals
 
 
-def _wanted(
+def wanted(
     program: Program, users: Sequence[tuple[int, int]], intervals: Sequence[Bounds], index: int
 ) -> Tensor | None:
     """Say which entries of a step's output some nonlinearity would like tighter, or None."""
@@ -95,17 +120,46 @@ def _wanted(
     return wanted
 
 
-def refine(
-    program: Program, intervals: Sequence[Bounds], regions: Sequence[Region], index: int, mask: Tensor
-) -> Bounds:
-    """Give the step's interval, tightened by a backward pass for the neurons that `mask` marks."""
-    old = intervals[index]
-    form = neuron_forms(mask, like=old.lower)
-    rows = form.rows
-    assert rows is not None
-    pair = lower_bound(program, intervals, regions, index, form)
-    at = (rows, form.index)
-    shape = old.lower.shape
-    lower, upper = old.lower.flatten(1), old.upper.flatten(1)
-    tight = Bounds(pair[:, 0], -pair[:, 1]).intersect(Bounds(lower[at], upper[at]))
-    return Bounds(lower.index_put(at, tight.lower).view(shape), upper.index_put(at, tight.upper).view(shape))
+def refine_with_planes(
+    program: Program,
+    regions: Sequence[Region],
+    bound: Callable[[list[Bounds], int, LinearForm], Tensor],
+) -> Refine:
+    """Give a `Refine` that runs a backward pass for the marked neurons.
+
+    Args:
+        program, regions: the network and its inputs.
+        bound: gives lower bounds of the forms of a step's output, from the intervals so far and the step's index.
+    """
+
+    def refine(intervals: list[Bounds], index: int, mask: Tensor) -> Bounds:
+        old = intervals[index]
+        lower, upper = old.lower.flatten(1), old.upper.flatten(1)
+        batch, numel = lower.shape
+        form = neuron_forms(mask, like=lower)
+        if len(form.index) >= _DENSE_FROM * batch * numel and not _meets_convolution(program, index):
+            # Nearly all neurons: one set of forms serves all examples, up to the first nonlinearity.
+            identity = with_negatives(identity_form(program.steps[index].shape, like=lower))
+            pairs = bound(intervals, index, identity).expand(batch, -1)
+            tight = from_pairs(pairs, upper=True).intersect(Bounds(lower, upper))
+            return tight.view(*old.lower.shape)
+        value = bound(intervals, index, form)
+        assert form.rows is not None
+        at = (form.rows, form.index)
+        tight = Bounds(value[:, 0], -value[:, 1]).intersect(Bounds(lower[at], upper[at]))
+        lower, upper = lower.index_put(at, tight.lower), upper.index_put(at, tight.upper)
+        return Bounds(lower, upper).view(*old.lower.shape)
+
+    return refine
+
+
+def _meets_convolution(program: Program, index: int) -> bool:
+    """Say whether a convolution comes before the next nonlinearity, so that windows can be used."""
+    pending = [index]
+    while pending:
+        step = program.steps[pending.pop()]
+        if isinstance(step.op, Convolution):
+            return True
+        if isinstance(step.op, Affine):
+            pending.extend(step.inputs)
+    return False

@@ -64,7 +64,7 @@ class Graph:
             args = fx.map_arg(node.args, values.__getitem__)
             kwargs = fx.map_arg(node.kwargs, values.__getitem__)
             if node.op == "output":
-                output = args[0][0]
+                output = _first_output(args)
             else:
                 program.where = _where(node)
                 values[node] = _apply(program, node, args, kwargs)
@@ -163,8 +163,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
                 constants[name] = constant
         nodes = tuple(exported.graph.nodes)
         _check_operators(nodes)
-        output_node = nodes[-1].args[0][0]  # type: ignore[index]
-        assert isinstance(output_node, fx.Node)
+        output_node = _first_output(nodes[-1].args)
         output_shape = tuple(output_node.meta["val"].shape)
         graph = Graph(
             module=module,
@@ -176,6 +175,11 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
         )
         _check_examples_stay_apart(graph, examples)
     return graph
+
+
+def _first_output(args: Any) -> Any:
+    """Give the first of a graph's outputs; the others (buffer updates) are of no concern to bounds."""
+    return args[0][0]
 
 
 def _check_operators(nodes: Sequence[fx.Node]) -> None:

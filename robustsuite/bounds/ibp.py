@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from robustsuite.bounds.backward import backward_bounds, identity_form
+from robustsuite.bounds.backward import MAX_MEMORY, in_chunks, lower_bound, neuron_forms
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
-from robustsuite.bounds.program import Affine, Input, Program, Step
+from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.program import Affine, Input, Program, Ref, Step
 from robustsuite.bounds.specs import Regions, as_regions, finish
 from robustsuite.errors import UnboundedOutput
 from robustsuite.perturbation import Region
@@ -56,10 +59,36 @@ def propagate(program: Program, regions: Sequence[Region]) -> list[Bounds]:
     for index, step in enumerate(program.steps):
         intervals.append(step_interval(step, intervals, regions))
         if frontier[index]:
-            form = identity_form(step.shape, like=intervals[index].lower)
-            exact = backward_bounds(program, intervals, regions, index, form)
-            intervals[index] = intervals[index].intersect(exact.view(-1, *step.shape))
+            intervals[index] = exact_interval(program, intervals, regions, index)
     return intervals
+
+
+def exact_interval(
+    program: Program, intervals: Sequence[Bounds], regions: Sequence[Region], index: int
+) -> Bounds:
+    """Give the interval of a step that is affine in the inputs, by the region's dual norm."""
+    ends, shape = intervals[index], program.steps[index].shape
+    clean = program.value(Ref(index, shape))
+    if len(regions) == 1 and regions[0].is_symmetric:
+        # The radius is that of one example: no nonlinearity lies on the way, so all share the coefficients.
+        first = [region.select(torch.zeros(1, dtype=torch.long, device=clean.device)) for region in regions]
+        form = neuron_forms(torch.ones((1, *shape), dtype=torch.bool, device=clean.device), like=clean)
+        form = replace(form, value=form.value[:, :1])
+        least = _chunked(program, intervals, first, index, form).view(1, *shape)
+        radius = clean[:1] - least
+        return ends.intersect(Bounds(clean - radius, clean + radius))
+    form = neuron_forms(torch.ones_like(clean, dtype=torch.bool), like=clean)
+    pairs = _chunked(program, intervals, regions, index, form)
+    return ends.intersect(Bounds(pairs[:, 0], -pairs[:, 1]).view(*clean.shape))
+
+
+def _chunked(
+    program: Program, intervals: Sequence[Bounds], regions: Sequence[Region], index: int, form: LinearForm
+) -> Tensor:
+    def bound(part: LinearForm) -> Tensor:
+        return lower_bound(program, intervals, regions, index, part)
+
+    return in_chunks(program, intervals, regions, index, form, bound, max_memory=MAX_MEMORY)
 
 
 def step_interval(step: Step, intervals: Sequence[Bounds], regions: Sequence[Region]) -> Bounds:
@@ -120,6 +149,3 @@ def exact_steps(program: Program, regions: Sequence[Region]) -> list[bool]:
             exact.append(frontier[index])
             apart.append(False)
     return exact
-
-
-__all__ = ["affine_steps", "exact_steps", "ibp", "propagate", "step_interval"]

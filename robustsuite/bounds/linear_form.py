@@ -52,6 +52,16 @@ class LinearForm(ABC):
     def with_coefficients(self, a: Tensor) -> LinearForm:
         """Give a form of the same layout with other coefficients (for the same tensor)."""
 
+    def units(self) -> tuple[int, int]:
+        """Give how many parts the forms can be split into, and the axis of the result they lie on."""
+        return (self.a.shape[1], 1) if self.rows is None else (len(self.rows), 0)
+
+    def part(self, begin: int, end: int) -> LinearForm:
+        """Give the forms of the units from `begin` to before `end` (see `units`)."""
+        if self.rows is None:
+            return self.with_coefficients(self.a[:, begin:end])
+        return replace(self.with_coefficients(self.a[begin:end]), rows=self.rows[begin:end])
+
     def add(self, other: LinearForm) -> LinearForm:
         """Add two forms of the same tensor."""
         if isinstance(self, Windows) and isinstance(other, Windows) and self.aligned(other):
@@ -114,6 +124,11 @@ class OneHot(LinearForm):
         index = self.index[:, None, None].expand(*self.value.shape, 1)
         flat = flat.scatter(2, index, self.value.unsqueeze(2))
         return Dense(self.rows, self.shape, flat.view(*self.value.shape, *self.shape))
+
+    def part(self, begin: int, end: int) -> OneHot:
+        assert self.rows is not None
+        cut = slice(begin, end)
+        return replace(self, rows=self.rows[cut], index=self.index[cut], value=self.value[cut])
 
     def reshaped(self, shape: Shape) -> OneHot:
         """Give the same forms of the tensor viewed in another shape."""

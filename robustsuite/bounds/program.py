@@ -85,6 +85,10 @@ class Nonlinear(ABC):
             Coefficients of each input, and the constant, shape (rows, specs).
         """
 
+    def layout(self, form: LinearForm) -> LinearForm:
+        """Give the form in the layout that `backward` works in."""
+        return form
+
     def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
         """Say which entries of input `which` would profit from tighter bounds, shape (batch, *shape)."""
         return inputs[which].upper > inputs[which].lower

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from robustsuite.bounds.backward import backward_bounds, identity_form
+from robustsuite.bounds.backward import MAX_MEMORY, backward_bounds, identity_form
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import Dense
@@ -61,23 +61,40 @@ def finish(
     *,
     upper: bool = True,
     through_nonlinear: bool = True,
+    max_memory: int = MAX_MEMORY,
 ) -> Bounds:
     """Bound the output, or an objective of it, and intersect with what intervals alone give."""
+    form, cheap = output_forms(net, program, intervals, regions, objective, upper=upper)
+    if through_nonlinear:
+        tight = backward_bounds(
+            program, intervals, regions, program.output, form, upper=upper, max_memory=max_memory
+        )
+        cheap = tight.intersect(cheap)
+    return as_output(net, cheap, objective)
+
+
+def output_forms(
+    net: Graph,
+    program: Program,
+    intervals: Sequence[Bounds],
+    regions: Sequence[Region],
+    objective: Tensor | None,
+    *,
+    upper: bool,
+) -> tuple[Dense, Bounds]:
+    """Give the forms whose bounds are wanted, and bounds of them from the intervals alone, (batch, specs)."""
     at = program.output
     ends = intervals[at]
     if objective is None:
         form = identity_form(program.steps[at].shape, like=ends.lower)
-        cheap = Bounds(ends.lower.flatten(1), ends.upper.flatten(1))
-    else:
-        form = objective_form(net, program, objective, like=ends.lower)
-        cheap = backward_bounds(program, intervals, regions, at, form, through_nonlinear=False, upper=upper)
-    if through_nonlinear:
-        tight = backward_bounds(program, intervals, regions, at, form, upper=upper)
-        cheap = tight.intersect(cheap)
-    if objective is not None:
-        return Bounds(cheap.lower, cheap.upper)
-    shape = (-1, *net.output_shape)
-    return Bounds(cheap.lower.reshape(shape), cheap.upper.reshape(shape))
+        return form, Bounds(ends.lower.flatten(1), ends.upper.flatten(1))
+    form = objective_form(net, program, objective, like=ends.lower)
+    return form, backward_bounds(program, intervals, regions, at, form, through_nonlinear=False, upper=upper)
+
+
+def as_output(net: Graph, bounds: Bounds, objective: Tensor | None) -> Bounds:
+    """Give bounds of shape (batch, specs) the shape of the output, where no objective was given."""
+    return bounds if objective is not None else bounds.view(-1, *net.output_shape)
 
 
 def margins(num_classes: int, labels: Int[Tensor, " batch"]) -> Float[Tensor, "batch others classes"]:

@@ -26,6 +26,9 @@ class Maximum(Nonlinear):
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0].amax(-1)
 
+    def layout(self, form: LinearForm) -> LinearForm:
+        return form.dense()
+
     def interval(self, *xs: Bounds) -> Bounds:
         return Bounds(xs[0].lower.amax(-1), xs[0].upper.amax(-1))
 

@@ -67,6 +67,9 @@ class MatrixProduct(Nonlinear):
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] @ xs[1]
 
+    def layout(self, form: LinearForm) -> LinearForm:
+        return form.dense()
+
     def interval(self, *xs: Bounds) -> Bounds:
         (mx, rx), (my, ry) = (((b.lower + b.upper) / 2, (b.upper - b.lower) / 2) for b in xs)
         middle = mx @ my

@@ -121,8 +121,8 @@ def matmul(g: Program, x: Ref | Tensor, y: Ref | Tensor) -> Ref:
 def _addmm(
     g: Program, bias: Ref | Tensor, x: Ref | Tensor, y: Ref | Tensor, beta: float = 1, alpha: float = 1
 ) -> Ref:
-    constants = isinstance(y, Tensor) and isinstance(bias, Tensor) and bias.dim() == 1
-    if isinstance(x, Ref) and constants and beta == alpha == 1:
+    plain = beta == alpha == 1 and isinstance(bias, Tensor) and bias.dim() == 1
+    if plain and isinstance(x, Ref) and isinstance(y, Tensor):
         return linear(g, x, y.t(), bias)
     product = matmul(g, x, y)
     product = product if alpha == 1 else scale(g, product, alpha)
