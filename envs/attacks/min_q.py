@@ -1,0 +1,63 @@
+"""Min-Q: make the agent take the action that it values least at the true state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from robustsuite import attacks
+from robustsuite.attacks import Targeted, losses
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Perturbation
+
+from ..q_function import QFunction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinQ:
+    """Minimise the true value of the shown state's greedy action, ``Q(s, argmax_a Q(s^, a))``.
+
+    PGD toward the least valued action first; where it fails, toward the next one, and so on up to (not including) the
+    greedy action: the first that succeeds is the worst that was reached.
+
+    Source: Pattanaik et al. 2018, section 4 (the paper takes single gradient steps toward the least valued action).
+
+    Args:
+        steps: gradient steps toward each action, >= 1.
+    """
+
+    steps: int = 10
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise InvalidInput(f"steps is {self.steps}; expected >= 1")
+
+    @property
+    def name(self) -> str:
+        return "min-Q"
+
+    def __call__(
+        self,
+        q: QFunction,
+        states: Float[Tensor, "batch *observation"],
+        perturbation: Perturbation,
+        *,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "batch *observation"]:
+        with torch.no_grad():
+            order = q(states).argsort(dim=1)
+        shown = states.detach().clone()
+        standing = torch.ones(len(states), dtype=torch.bool, device=states.device)
+        for rank in range(q.actions - 1):
+            wanted = order[:, rank]
+            attack = attacks.PGD(steps=self.steps, loss=losses.margin, criterion=Targeted(wanted))
+            result = attack(q.network, states, wanted, perturbation, generator=generator)
+            reached = result.success & standing
+            shown[reached] = result.adversarial[reached]
+            standing &= ~result.success
+            if not bool(standing.any()):
+                break
+        return shown

@@ -1,0 +1,55 @@
+"""PGD on Q: show a state at which another action looks best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from robustsuite import attacks
+from robustsuite.attacks import losses
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Perturbation
+
+from ..q_function import QFunction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PGDOnQ:
+    """Maximise ``max_{a != a*} Q(s^, a) - Q(s^, a*)`` over B(s), with a* the greedy action at s.
+
+    Source: Zhang et al. 2020, section 4 (attack on DQN).
+
+    Note:
+        The reference maximises the cross entropy of Q as logits. The margin has the same maximiser for two actions,
+        does not saturate, and its sign is what decides the action.
+
+    Args:
+        steps: gradient steps per start, >= 1.
+        restarts: random starts for the states at which the action still stands, >= 1.
+    """
+
+    steps: int = 10
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.restarts < 1:
+            raise InvalidInput(f"steps is {self.steps} and restarts {self.restarts}; expected both >= 1")
+
+    @property
+    def name(self) -> str:
+        return "PGD on Q"
+
+    def __call__(
+        self,
+        q: QFunction,
+        states: Float[Tensor, "batch *observation"],
+        perturbation: Perturbation,
+        *,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "batch *observation"]:
+        attack = attacks.PGD(steps=self.steps, restarts=self.restarts, loss=losses.margin)
+        result = attack(q.network, states, q.greedy(states), perturbation, generator=generator)
+        return result.adversarial

@@ -1,0 +1,59 @@
+"""Toward one action: show a state at which the wanted action looks best, at every step where that can be done.
+
+An adversary that only flips the greedy action may help the agent as often as it harms it: the next flip undoes the last.
+Always pushing the same way adds up, and breaks agents that survive PGD on Q.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from robustsuite import attacks
+from robustsuite.attacks import Targeted, losses
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Perturbation
+
+from ..q_function import QFunction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TowardAction:
+    """Maximise ``Q(s^, action) - max_{a != action} Q(s^, a)`` over B(s) by PGD.
+
+    Args:
+        action: the wanted action, >= 0.
+        steps: gradient steps, >= 1.
+    """
+
+    action: int = 0
+    steps: int = 10
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.action < 0:
+            raise InvalidInput(f"steps is {self.steps} and action {self.action}; expected >= 1 and >= 0")
+
+    @property
+    def name(self) -> str:
+        return f"toward action {self.action}"
+
+    def __call__(
+        self,
+        q: QFunction,
+        states: Float[Tensor, "batch *observation"],
+        perturbation: Perturbation,
+        *,
+        generator: torch.Generator,
+    ) -> Float[Tensor, "batch *observation"]:
+        if self.action >= q.actions:
+            raise InvalidInput(
+                f"the wanted action is {self.action}; the agent has actions 0..{q.actions - 1}"
+            )
+        if bool((q.greedy(states) == self.action).all()):
+            return states.detach().clone()
+        wanted = torch.full((len(states),), self.action, device=states.device)
+        attack = attacks.PGD(steps=self.steps, loss=losses.margin, criterion=Targeted(wanted))
+        return attack(q.network, states, wanted, perturbation, generator=generator).adversarial

@@ -1,0 +1,236 @@
+"""Measure an agent: natural return, return under each attack over a curve of eps, certified actions and returns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from robustsuite import seeding
+from robustsuite.errors import InvalidInput
+from robustsuite.records import Record
+from robustsuite.report import statistics
+from robustsuite.report.statistics import Estimate
+
+from . import scale
+from .agents import Agent
+from .attacks import Adversary, PGDOnQ, RandomNoise
+from .certificates import LOWEST_REWARD, METHODS, certified_actions, certified_returns
+from .q_function import QFunction
+from .rollout import Rollout, rollout
+from .threads import one_thread
+
+STRONGEST = "strongest attack per episode"
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """What is measured. Every agent that is evaluated with the same seed plays the same episodes.
+
+    Args:
+        episodes: per attack and eps, >= 1; the figures of a report need at least 20.
+        eps: radii of the curve, in standard deviations of each coordinate, > 0.
+        adversaries: each plays the whole curve.
+
+    Raises:
+        InvalidInput: no episode, or a radius that is not positive.
+    """
+
+    episodes: int = 20
+    eps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
+    adversaries: tuple[Adversary, ...] = (RandomNoise(), PGDOnQ())
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or any(not 0 < eps < float("inf") for eps in self.eps):
+            raise InvalidInput(
+                f"episodes is {self.episodes} and eps {self.eps}; expected >= 1 and positive, finite radii"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One number before it becomes a record."""
+
+    metric: str
+    estimate: Estimate
+    perturbation: str = "none"
+    method: str = "none"
+    seconds: float = 0.0
+
+
+def evaluate(
+    agent: Agent, evaluation: Evaluation, *, subject: str, seed: int, recipe: str = ""
+) -> list[Record]:
+    """Measure an agent with deterministic actions, one reset seed per episode.
+
+    Metrics: "return" (natural; under each attack; lowest of all attacks for each episode), "kept_actions" (share of the
+    natural steps at which PGD does not change the action), "certified_actions" (share of them at which nothing in B can,
+    by IBP and by CROWN), "certified_return" (what no adversary in B can undercut, where the environment is known to be
+    deterministic). Intervals: bootstrap over episodes.
+
+    Args:
+        agent: on an environment whose deviations `scale.published` knows.
+        evaluation: what to measure.
+        subject: name of the agent in tables.
+        seed: of the episodes and of the attacks.
+        recipe: name of the recipe that made the agent.
+    """
+    q = agent.q_function()
+    seeds = [seeding.derive(seed, "test", episode) for episode in range(evaluation.episodes)]
+    with one_thread():
+        started = time.perf_counter()
+        natural = rollout(q, agent.env, seeds)
+        rows = [
+            _Row(
+                metric="return",
+                estimate=statistics.mean(natural.returns),
+                seconds=time.perf_counter() - started,
+            )
+        ]
+        rows += _attacked_rows(q, agent.env, seeds, evaluation, natural, seed=seed)
+        rows += _action_rows(q, agent.env, evaluation, natural, seed=seed)
+    return [
+        Record(
+            domain="envs",
+            subject=subject,
+            data=agent.env,
+            perturbation=row.perturbation,
+            method=row.method,
+            metric=row.metric,
+            seed=seed,
+            seconds=row.seconds,
+            recipe=recipe,
+            **asdict(row.estimate),
+        )
+        for row in rows
+    ]
+
+
+def _attacked_rows(
+    q: QFunction, env: str, seeds: Sequence[int], evaluation: Evaluation, natural: Rollout, *, seed: int
+) -> list[_Row]:
+    """Play the whole curve of each attack as one batch of episodes."""
+    std = scale.published(env)
+    balls = [scale.ball(eps, std) for eps in evaluation.eps for _ in seeds]
+    lowest = np.tile(natural.returns, (len(evaluation.eps), 1))
+    rows, spent = [], 0.0
+    for adversary in evaluation.adversaries:
+        started = time.perf_counter()
+        played = rollout(
+            q,
+            env,
+            list(seeds) * len(evaluation.eps),
+            adversary=adversary,
+            perturbations=balls,
+            generator=seeding.generator(seed, "attack", adversary.name),
+        )
+        seconds = (time.perf_counter() - started) / len(evaluation.eps)
+        spent += seconds
+        returns = played.returns.reshape(len(evaluation.eps), len(seeds))
+        lowest = np.minimum(lowest, returns)
+        for eps, values in zip(evaluation.eps, returns, strict=True):
+            rows.append(
+                _Row(
+                    metric="return",
+                    estimate=statistics.mean(values),
+                    perturbation=scale.describe(eps),
+                    method=adversary.name,
+                    seconds=seconds,
+                )
+            )
+    if evaluation.adversaries:
+        for eps, values in zip(evaluation.eps, lowest, strict=True):
+            rows.append(
+                _Row(
+                    metric="return",
+                    estimate=statistics.mean(values),
+                    perturbation=scale.describe(eps),
+                    method=STRONGEST,
+                    seconds=spent,
+                )
+            )
+    return rows
+
+
+def _action_rows(
+    q: QFunction, env: str, evaluation: Evaluation, natural: Rollout, *, seed: int
+) -> list[_Row]:
+    """Attack and certify the actions of the natural episodes."""
+    states = torch.from_numpy(natural.states).to(q.device)
+    std = scale.published(env)
+    horizon = gym.spec(env).max_episode_steps
+    rows = []
+    for eps in evaluation.eps:
+        ball = scale.ball(eps, std)
+        started = time.perf_counter()
+        attack = PGDOnQ()
+        shown = attack(q, states, ball, generator=seeding.generator(seed, "kept actions", repr(eps)))
+        kept = (q.greedy(shown) == q.greedy(states)).cpu().numpy()
+        rows.append(
+            _Row(
+                metric="kept_actions",
+                estimate=share_of_steps(kept, natural),
+                perturbation=scale.describe(eps),
+                method=attack.name,
+                seconds=time.perf_counter() - started,
+            )
+        )
+        for name, method in METHODS.items():
+            started = time.perf_counter()
+            certified = certified_actions(q, states, ball, method=method).cpu().numpy()
+            seconds = time.perf_counter() - started
+            rows.append(
+                _Row(
+                    metric="certified_actions",
+                    estimate=share_of_steps(certified, natural),
+                    perturbation=scale.describe(eps),
+                    method=name,
+                    seconds=seconds,
+                )
+            )
+            if env in LOWEST_REWARD and horizon is not None:
+                values = certified_returns(
+                    natural, certified, lowest_reward=LOWEST_REWARD[env], horizon=horizon
+                )
+                rows.append(
+                    _Row(
+                        metric="certified_return",
+                        estimate=statistics.mean(values),
+                        perturbation=scale.describe(eps),
+                        method=name,
+                        seconds=seconds,
+                    )
+                )
+    return rows
+
+
+def share_of_steps(flags: npt.NDArray[np.bool_], played: Rollout, *, seed: int = 0) -> Estimate:
+    """Estimate the share of steps with a flag, over all steps of all episodes.
+
+    The interval resamples whole episodes, because the steps of one episode depend on each other.
+
+    Args:
+        flags: one per step of `played`.
+        played: the episodes.
+        seed: of the resampling.
+
+    Raises:
+        InvalidInput: one flag per step is missing.
+    """
+    if flags.shape != played.episode.shape:
+        raise InvalidInput(f"flags have shape {flags.shape}; expected one per step, {played.episode.shape}")
+    episodes = len(played.returns)
+    hits = np.bincount(played.episode, weights=flags, minlength=episodes)
+    value = float(flags.mean())
+    if episodes == 1:
+        return Estimate(value=value, low=float("nan"), high=float("nan"), n=len(flags))
+    draws = np.random.default_rng(seed).integers(episodes, size=(_RESAMPLES, episodes))
+    shares = hits[draws].sum(1) / played.lengths[draws].sum(1)
+    low, high = np.quantile(shares, [0.025, 0.975])
+    return Estimate(value=value, low=min(value, float(low)), high=max(value, float(high)), n=len(flags))

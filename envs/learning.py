@@ -1,0 +1,93 @@
+"""DQN's hyper-parameters as one value, and the agent that they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from robustsuite.errors import InvalidInput
+
+from .robustness import Robustness
+
+if TYPE_CHECKING:
+    from .sa_dqn import SADQN
+
+_LOWEST_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QLearning:
+    """Hyper-parameters of a DQN training. Counts are transitions, whatever the number of environments.
+
+    Args:
+        timesteps: of the whole training, >= 1.
+        environments: stepped side by side in one process, >= 1.
+        hidden: widths of the hidden layers (ReLU).
+        learning_rate: of Adam at the start, > 0; falls in a straight line to a twentieth.
+        batch_size: transitions per update, >= 1.
+        buffer_size: transitions kept for replay, >= 1.
+        learning_starts: transitions before the first update, >= 0.
+        gamma: discount, in (0, 1].
+        collect: transitions between two rounds of updates, a multiple of `environments`.
+        updates: gradient steps per round, >= 1.
+        target_every: transitions between copies to the target network (at a round's end at the earliest), >= 1.
+        exploration_fraction: share of the training over which random actions get fewer.
+        exploration_final: share of random actions after that.
+
+    Raises:
+        InvalidInput: `collect` is not a multiple of `environments`, or a count is below its least value.
+
+    Source: the CartPole values are those of the RL Zoo (Raffin 2020), with two layers of 64 for 256.
+    """
+
+    timesteps: int = 50_000
+    environments: int = 8
+    hidden: tuple[int, ...] = (64, 64)
+    learning_rate: float = 2.3e-3
+    batch_size: int = 64
+    buffer_size: int = 100_000
+    learning_starts: int = 1000
+    gamma: float = 0.99
+    collect: int = 256
+    updates: int = 128
+    target_every: int = 10
+    exploration_fraction: float = 0.16
+    exploration_final: float = 0.04
+
+    def __post_init__(self) -> None:
+        counts = (
+            *(self.timesteps, self.environments, self.batch_size, self.buffer_size),
+            *(self.updates, self.target_every, self.collect),
+        )
+        if min(counts) < 1 or self.learning_starts < 0 or not self.learning_rate > 0:
+            raise InvalidInput(f"{self}; expected counts >= 1 and learning_rate > 0")
+        if self.collect % self.environments:
+            raise InvalidInput(
+                f"collect is {self.collect} with {self.environments} environments; expected a multiple of it"
+            )
+
+    def build(self, environment: str, *, robustness: Robustness, seed: int, device: str = "cpu") -> SADQN:
+        """Make a fresh agent on fresh environments; with kappa 0 it is plain DQN, to the bit."""
+        from stable_baselines3.common.env_util import make_vec_env
+
+        from .sa_dqn import SADQN
+
+        start = self.learning_rate
+        return SADQN(
+            "MlpPolicy",
+            make_vec_env(environment, n_envs=self.environments, seed=seed),
+            robustness=robustness,
+            learning_rate=lambda remaining: start * max(remaining, _LOWEST_SHARE),
+            batch_size=self.batch_size,
+            buffer_size=self.buffer_size,
+            learning_starts=self.learning_starts,
+            gamma=self.gamma,
+            train_freq=self.collect // self.environments,
+            gradient_steps=self.updates,
+            target_update_interval=max(self.target_every, self.environments),
+            exploration_fraction=self.exploration_fraction,
+            exploration_final_eps=self.exploration_final,
+            policy_kwargs={"net_arch": list(self.hidden)},
+            seed=seed,
+            device=device,
+        )

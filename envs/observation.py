@@ -1,0 +1,90 @@
+"""A gymnasium wrapper that shows the agent attacked observations and keeps the true ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
+import torch
+from gymnasium import spaces
+
+from robustsuite import seeding
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Linf
+
+from .attacks import Adversary, ensure_inside
+from .q_function import QFunction
+
+Observation = npt.NDArray[np.float32]
+
+
+class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any]):
+    """Show nu(s) in B(s) in place of s; dynamics and rewards stay those of the true state.
+
+    The true observation stands in ``info["true_observation"]`` and in `true_observation`. The observation space grows
+    by the radius, because a shown state may lie outside the true space.
+
+    Source: Zhang et al. 2020 (SA-MDP), section 3.1.
+
+    Args:
+        env: an environment with vector observations.
+        adversary: chooses what is shown.
+        perturbation: B(s), with one radius for all or one per coordinate, without clip range. See `scale.ball`.
+        q: the agent under attack.
+        seed: of the adversary's randomness, >= 0; ``reset(seed=...)`` starts its stream anew.
+
+    Raises:
+        InvalidInput: observations that are not vectors, a clip range, or an adversary that leaves B(s).
+    """
+
+    def __init__(
+        self,
+        env: gym.Env[Any, Any],
+        *,
+        adversary: Adversary,
+        perturbation: Linf,
+        q: QFunction,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(env)
+        space = env.observation_space
+        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+            raise InvalidInput(f"observation space is {space}; expected a Box of vectors")
+        if perturbation.clip is not None:
+            raise InvalidInput(
+                f"clip is {perturbation.clip}; expected None: vectors have no common valid range"
+            )
+        self._adversary, self._perturbation, self._q = adversary, perturbation, q
+        self._seed = seed
+        self._generator = seeding.generator(seed, "observation attack")
+        radius = perturbation.around(torch.zeros(1, *space.shape)).upper[0].numpy()
+        self.observation_space = spaces.Box(
+            (space.low - radius).astype(np.float32),
+            (space.high + radius).astype(np.float32),
+            dtype=np.float32,
+        )
+        self.true_observation: Observation = np.zeros(space.shape, dtype=np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Reset the environment; with a seed also the adversary's random stream."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        if seed is not None:
+            self._generator = seeding.generator(self._seed, "observation attack", seed)
+        return self._show(observation, info)
+
+    def step(self, action: Any) -> tuple[Observation, Any, bool, bool, dict[str, Any]]:
+        """Step the true environment and show the next state attacked."""
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        shown, info = self._show(observation, info)
+        return shown, reward, terminated, truncated, info
+
+    def _show(self, observation: Any, info: dict[str, Any]) -> tuple[Observation, dict[str, Any]]:
+        self.true_observation = np.array(observation, dtype=np.float32)
+        true = torch.from_numpy(self.true_observation).unsqueeze(0).to(self._q.device)
+        shown = self._adversary(self._q, true, self._perturbation, generator=self._generator)
+        ensure_inside(shown, true, self._perturbation, name=self._adversary.name)
+        return shown[0].cpu().numpy(), {**info, "true_observation": self.true_observation.copy()}

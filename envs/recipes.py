@@ -1,0 +1,173 @@
+"""Recipes: train a Q agent, plain or state-adversarial, keep the best of its training, and measure it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from robustsuite.recipes import Recipe
+from robustsuite.records import Record
+from robustsuite.runs import Run
+
+from . import scale
+from .learning import QLearning
+from .regularizers import ConvexRegularizer, PGDRegularizer
+from .robustness import EpsRamp, Robustness
+from .validation import Validation
+
+if TYPE_CHECKING:
+    from .evaluation import Evaluation
+
+_STATE = "state.safetensors"
+_AGENT = "agent.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QAgent(Recipe):
+    """Train DQN or SA-DQN on one environment and measure the agent of the best validation.
+
+    Args:
+        environment: gymnasium id.
+        subject: name of the agent in tables.
+        learning: hyper-parameters of DQN.
+        robustness: what SA-DQN adds; kappa 0 is plain DQN.
+        validation: how the best agent is chosen, on episodes of their own seeds.
+        eps: radii of the curve, in standard deviations.
+        episodes: per attack and eps.
+    """
+
+    domain: ClassVar[str] = "envs"
+
+    environment: str
+    subject: str
+    learning: QLearning = field(default_factory=QLearning)
+    robustness: Robustness = field(default_factory=Robustness)
+    validation: Validation = field(default_factory=Validation)
+    eps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
+    episodes: int = 20
+
+    def train(self, run: Run) -> None:
+        """Train; write the run's state at intervals and the best agent at the end."""
+        from . import agents, selection, threads
+
+        final = run.checkpoints / _AGENT
+        if run.resume and final.exists():
+            return
+        steps = self.learning.timesteps
+        with threads.one_thread(), run.progress(f"training {self.subject}", total=steps) as progress:
+            model = self.learning.build(
+                self.environment, robustness=self.robustness, seed=self.seed, device=self.device
+            )
+            keeper = selection.KeepBest(
+                env=self.environment,
+                validation=self.validation,
+                run=run,
+                seed=self.seed,
+                progress=progress,
+                rewind_at=self.robustness.ramp.start if self.robustness.kappa > 0 else None,
+            )
+            state = run.checkpoints / _STATE
+            if run.resume and state.exists():
+                selection.load(state, model, keeper)
+            saver = selection.SaveState(path=state, every=self.validation.every, keeper=keeper)
+            if not keeper.finished and model.num_timesteps < steps:
+                model.learn(
+                    steps - model.num_timesteps,
+                    callback=[keeper, saver],
+                    log_interval=None,  # type: ignore[arg-type]
+                    reset_num_timesteps=model.num_timesteps == 0,
+                )
+            if not keeper.finished:
+                keeper.look()
+            agents.save(keeper.best(), final)
+
+    def evaluate(self, run: Run) -> list[Record]:
+        """Measure the kept agent over the curve of eps."""
+        from . import agents, evaluation
+
+        agent = agents.load(run.checkpoints / _AGENT, device=self.device)
+        with run.progress(f"evaluating {self.subject}", total=1):
+            return evaluation.evaluate(
+                agent, self.evaluation(), subject=self.subject, seed=self.seed, recipe=self.name
+            )
+
+    def evaluation(self) -> Evaluation:
+        """Give what is measured: random noise, PGD on Q, and the attack toward each action."""
+        import gymnasium as gym
+
+        from .attacks import PGDOnQ, RandomNoise, TowardAction
+        from .evaluation import Evaluation
+
+        space = gym.make(self.environment).action_space
+        assert isinstance(space, gym.spaces.Discrete)
+        toward = tuple(TowardAction(action=action) for action in range(int(space.n)))
+        return Evaluation(
+            episodes=self.episodes, eps=self.eps, adversaries=(RandomNoise(), PGDOnQ(), *toward)
+        )
+
+
+_CARTPOLE_STD = scale.published("CartPole-v1")
+_ACROBOT_STD = scale.published("Acrobot-v1")
+_CARTPOLE = Robustness(
+    perturbation=scale.ball(0.2, _CARTPOLE_STD),
+    kappa=2.0,
+    regularizer=ConvexRegularizer(beta_start=1.0, beta_end=1.0),
+    ramp=EpsRamp(start=0.5, end=0.8),
+)
+_CARTPOLE_ROBUST = Validation(eps=0.2, enough=500.0, stop_from=0.8)
+
+_ALL = (
+    QAgent(
+        name="cartpole-dqn",
+        description="DQN on CartPole: returns 500 and loses it under small changes of what it sees",
+        environment="CartPole-v1",
+        subject="DQN",
+        validation=Validation(enough=500.0),
+    ),
+    QAgent(
+        name="cartpole-sadqn",
+        description="SA-DQN on CartPole, regularised by CROWN-IBP bounds of Q differences",
+        environment="CartPole-v1",
+        subject="SA-DQN (convex)",
+        robustness=_CARTPOLE,
+        validation=_CARTPOLE_ROBUST,
+    ),
+    QAgent(
+        name="cartpole-sadqn-pgd",
+        description="SA-DQN on CartPole, regularised by PGD on the margin",
+        environment="CartPole-v1",
+        subject="SA-DQN (PGD)",
+        robustness=Robustness(
+            perturbation=scale.ball(0.2, _CARTPOLE_STD),
+            kappa=0.5,
+            regularizer=PGDRegularizer(steps=5),
+            ramp=EpsRamp(start=0.5, end=0.8),
+        ),
+        validation=_CARTPOLE_ROBUST,
+    ),
+    QAgent(
+        name="acrobot-dqn",
+        description="DQN on Acrobot",
+        environment="Acrobot-v1",
+        subject="DQN",
+        learning=QLearning(timesteps=60_000, learning_rate=1e-3),
+        validation=Validation(every=4000),
+    ),
+    QAgent(
+        name="acrobot-sadqn",
+        description="SA-DQN on Acrobot, regularised by CROWN-IBP bounds of Q differences",
+        environment="Acrobot-v1",
+        subject="SA-DQN (convex)",
+        learning=QLearning(timesteps=60_000, learning_rate=1e-3),
+        robustness=Robustness(
+            perturbation=scale.ball(0.1, _ACROBOT_STD),
+            kappa=0.5,
+            regularizer=ConvexRegularizer(beta_start=1.0, beta_end=1.0),
+            ramp=EpsRamp(start=0.4, end=0.8),
+        ),
+        validation=Validation(every=4000, eps=0.1),
+    ),
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
+DEMO: tuple[str, ...] = ("cartpole-dqn", "cartpole-sadqn")

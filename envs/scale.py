@@ -1,0 +1,86 @@
+"""The units of an observation attack: eps counts standard deviations of each coordinate.
+
+Coordinates of one observation have different units (metres, radians, radians per second), so one absolute radius means
+nothing. The ball is ``|s^_i - s_i| <= eps * std_i``; the deviations are the environment's published ones, or those of the
+states that an agent visits.
+
+Source: Zhang et al. 2020 (SA-MDP), section 4 and the authors' code for the deviations of CartPole and Acrobot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Linf
+
+PUBLISHED: dict[str, tuple[float, ...]] = {
+    "CartPole-v1": (0.732, 1.063, 0.122, 0.439),
+    "Acrobot-v1": (0.366, 0.651, 0.684, 0.677, 2.017, 3.020),
+}
+
+
+def published(env: str) -> tuple[float, ...]:
+    """Give the standard deviation of each coordinate of a known environment.
+
+    Raises:
+        InvalidInput: no figures for `env`.
+    """
+    if env not in PUBLISHED:
+        known = ", ".join(sorted(PUBLISHED))
+        raise InvalidInput(
+            f"no standard deviations are known for '{env}'; known are {known}: measure them with "
+            "robustsuite.envs.scale.measured(states visited by a trained agent)"
+        )
+    return PUBLISHED[env]
+
+
+def measured(states: npt.NDArray[np.floating]) -> tuple[float, ...]:
+    """Give the standard deviation of each coordinate over visited states.
+
+    Args:
+        states: shape (steps, coordinates), for instance `Rollout.states` of natural episodes.
+
+    Raises:
+        InvalidInput: not a matrix with at least two rows.
+    """
+    if states.ndim != 2 or len(states) < 2:
+        raise InvalidInput(f"states have shape {states.shape}; expected (steps >= 2, coordinates)")
+    return tuple(float(value) for value in states.std(axis=0))
+
+
+def ball(eps: float, std: tuple[float, ...]) -> Linf:
+    """Give the threat model ``|s^_i - s_i| <= eps * std_i``.
+
+    Args:
+        eps: radius in standard deviations, >= 0.
+        std: deviation of each coordinate, >= 0.
+
+    Raises:
+        InvalidInput: a negative or infinite radius.
+    """
+    if not 0 <= eps < float("inf"):
+        raise InvalidInput(f"eps is {eps}; expected a finite number >= 0, in standard deviations")
+    return Linf(eps=tuple(eps * value for value in std))
+
+
+def stacked(perturbations: Sequence[Linf]) -> Linf:
+    """Give one threat model for a batch whose rows have balls of their own; it fits batches of that many rows only.
+
+    Args:
+        perturbations: one per row, each with one radius per coordinate and no clip range.
+
+    Raises:
+        InvalidInput: none given, or one with a clip range.
+    """
+    if not perturbations or any(one.clip is not None for one in perturbations):
+        raise InvalidInput(f"got {len(perturbations)} balls; expected one per row, without clip range")
+    return Linf(eps=tuple(one.eps for one in perturbations))
+
+
+def describe(eps: float) -> str:
+    """Give the text that names the ball in a table, such as ``Linf(0.2 std)``."""
+    return f"Linf({eps:g} std)"

@@ -1,0 +1,189 @@
+"""Callbacks of a training: keep the best agent by validation, and save the state of the run.
+
+DQN forgets: the last network of a training is often far from its best (CartPole falls from 500 to 20 within a few
+updates). So agents are validated during training on episodes of their own seeds, and the best one is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3 import DQN
+from stable_baselines3.common.callbacks import BaseCallback
+
+from robustsuite import checkpoints
+from robustsuite.checkpoints import Checkpoint
+from robustsuite.errors import CheckpointError
+from robustsuite.runs import Progress, Run
+
+from . import agents, resume
+from .agents import Agent
+from .validation import Score, Validation, validate
+
+
+class KeepBest(BaseCallback):
+    """Validate between updates, keep the best agent, stop when it is good enough.
+
+    Where a regulariser begins at `rewind_at`, training goes on from the agent with the best natural return so far: the
+    regulariser widens the margin of whatever action is greedy, so it should meet a network that knows the good ones.
+
+    Args:
+        env: gymnasium id of the environment for validation.
+        validation: when and on what.
+        run: gets the scalars ``validation/*``.
+        seed: of the run.
+        progress: told of the timesteps.
+        rewind_at: fraction of the training at which the network goes back to the best natural one; None never.
+    """
+
+    def __init__(
+        self,
+        *,
+        env: str,
+        validation: Validation,
+        run: Run,
+        seed: int,
+        progress: Progress,
+        rewind_at: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._env, self._validation, self._run, self._seed = env, validation, run, seed
+        self._progress, self._rewind_at = progress, rewind_at
+        self._next = 0
+        self._good = 0
+        self._best: Score | None = None
+        self._natural = -math.inf
+        self._rewound = rewind_at is None
+        self._start: Agent | None = None
+        self.agent: Agent | None = None
+
+    def capture(self) -> Checkpoint:
+        """Give the best agent so far and the counters."""
+        best = None
+        if self._best is not None:
+            best = [self._best.total, self._best.certified, self._best.natural, self._best.attacked]
+        counters: dict[str, Any] = {
+            "next": self._next,
+            "good": self._good,
+            "best": best,
+            "rewound": self._rewound,
+        }
+        counters["natural"] = self._natural if math.isfinite(self._natural) else None
+        parts = {"counters": Checkpoint(state=counters)}
+        if self.agent is not None and self._start is not None:
+            parts |= {"agent": self.agent.checkpoint(), "start": self._start.checkpoint()}
+        return checkpoints.join(**parts)
+
+    def restore(self, saved: Checkpoint) -> None:
+        """Put the state of `capture` back."""
+        counters = saved.part("counters").state
+        self._next, self._good = counters["next"], counters["good"]
+        self._rewound = counters["rewound"]
+        self._natural = -math.inf if counters["natural"] is None else counters["natural"]
+        if counters["best"] is not None:
+            self._best = Score(*counters["best"])
+            self.agent = agents.from_checkpoint(saved.part("agent"))
+            self._start = agents.from_checkpoint(saved.part("start"))
+
+    def best(self) -> Agent:
+        """Give the best agent of the training.
+
+        Raises:
+            CheckpointError: nothing was validated yet.
+        """
+        if self.agent is None:
+            raise CheckpointError("no agent was validated yet; train for at least one round of updates")
+        return self.agent
+
+    @property
+    def finished(self) -> bool:
+        """Whether enough validations were good enough."""
+        return self._good >= self._validation.patience
+
+    def look(self) -> None:
+        """Validate the present network."""
+        agent = agents.from_dqn(self._model, self._env)
+        floor = self._natural - 0.05 * abs(self._natural)
+        score = validate(agent, self._validation, floor=floor, seed=self._seed, step=self.num_timesteps)
+        if score.natural > self._natural or self._start is None:
+            self._natural, self._start = score.natural, agent
+        if self._best is None or score > self._best:
+            self._best, self.agent = score, agent
+        self._run.log(self.num_timesteps, **{"validation/natural": score.natural})
+        if math.isfinite(score.attacked):
+            self._run.log(self.num_timesteps, **{"validation/attacked": score.attacked})
+            self._run.log(self.num_timesteps, **{"validation/certified_actions": score.certified})
+        late = self.num_timesteps >= self._validation.stop_from * self._model._total_timesteps
+        if late and min(score.natural, score.attacked) >= self._validation.enough:
+            self._good += 1
+
+    @property
+    def _model(self) -> DQN:
+        assert isinstance(self.model, DQN)
+        return self.model
+
+    def _on_rollout_start(self) -> None:
+        total = self._model._total_timesteps
+        if self.num_timesteps >= max(self._next, self._validation.start * total):
+            self._next = (self.num_timesteps // self._validation.every + 1) * self._validation.every
+            if self.num_timesteps > 0:
+                self.look()
+        if (
+            not self._rewound
+            and self._rewind_at is not None
+            and self.num_timesteps >= self._rewind_at * total
+        ):
+            self._rewound = True
+            if self._start is not None:
+                for network in (self._model.q_net, self._model.q_net_target):
+                    network.q_net.load_state_dict(self._start.network.state_dict())
+
+    def _on_step(self) -> bool:
+        self._progress.to(self.num_timesteps)
+        return not self.finished
+
+
+class SaveState(BaseCallback):
+    """Save agent and selection between updates, so that a killed run goes on from there.
+
+    Args:
+        path: of the checkpoint.
+        every: timesteps between checkpoints, >= 1.
+        keeper: saved along.
+    """
+
+    def __init__(self, *, path: Path, every: int, keeper: KeepBest) -> None:
+        super().__init__()
+        self._path, self._every, self._keeper = path, every, keeper
+        self._last = 0
+
+    def _on_training_start(self) -> None:
+        self._last = self.num_timesteps
+
+    def _on_rollout_start(self) -> None:
+        if self.num_timesteps - self._last >= self._every:
+            self._last = self.num_timesteps
+            assert isinstance(self.model, DQN)
+            save(self._path, self.model, self._keeper)
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def save(path: Path, agent: DQN, keeper: KeepBest) -> None:
+    """Write the state of a training in one step."""
+    whole = checkpoints.join(agent=resume.capture(agent), selection=keeper.capture())
+    checkpoints.save(path, tensors=whole.tensors, state=whole.state)
+
+
+def load(path: Path, agent: DQN, keeper: KeepBest) -> None:
+    """Read what `save` wrote into a freshly made agent and keeper.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another agent.
+    """
+    whole: Any = checkpoints.load(path)
+    resume.restore(agent, whole.part("agent"))
+    keeper.restore(whole.part("selection"))

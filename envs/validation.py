@@ -1,0 +1,104 @@
+"""Validation during training: on what an agent is scored, and the score by which the best one is kept."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from robustsuite import seeding
+from robustsuite.errors import InvalidInput
+
+from . import scale
+
+if TYPE_CHECKING:
+    from .agents import Agent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """When and on what the agent in training is validated.
+
+    Args:
+        every: timesteps between validations, >= 1.
+        start: fraction of the training before the first one, in [0, 1].
+        episodes: per validation, >= 1; their seeds are not those of the final evaluation.
+        eps: radius of the attacks in standard deviations, >= 0; 0 validates the natural return alone.
+        enough: return at which natural and attacked episodes are good enough to stop.
+        patience: validations that must be good enough before training stops, >= 1.
+        stop_from: fraction of the training before which it does not stop, in [0, 1].
+
+    Raises:
+        InvalidInput: a value outside its range.
+    """
+
+    every: int = 2000
+    start: float = 0.3
+    episodes: int = 10
+    eps: float = 0.0
+    enough: float = math.inf
+    patience: int = 3
+    stop_from: float = 0.0
+
+    def __post_init__(self) -> None:
+        counts_fit = self.every >= 1 and self.episodes >= 1 and self.patience >= 1
+        if not (
+            counts_fit and 0 <= self.start <= 1 and 0 <= self.stop_from <= 1 and 0 <= self.eps < math.inf
+        ):
+            raise InvalidInput(
+                f"{self}; expected every, episodes, patience >= 1, start and stop_from in [0, 1], finite eps >= 0"
+            )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Score:
+    """How good a validated agent is: first natural plus attacked return, then the share of certified actions."""
+
+    total: float
+    certified: float
+    natural: float = field(compare=False)
+    attacked: float = field(compare=False)
+
+
+def validate(agent: Agent, validation: Validation, *, floor: float, seed: int, step: int) -> Score:
+    """Score an agent on the validation episodes.
+
+    Attacked return is the mean over episodes of the lowest of PGD on Q and of the attacks toward each single action.
+
+    Args:
+        agent: to score.
+        validation: on what.
+        floor: natural return below which no attack is paid for: the agent then has no attacked return (-inf).
+        seed: of the run.
+        step: of the training, names the attacks' random streams.
+    """
+    import torch
+
+    from .attacks import Adversary, PGDOnQ, TowardAction
+    from .certificates import certified_actions
+    from .rollout import rollout
+
+    q = agent.q_function()
+    seeds = [seeding.derive(seed, "validation", episode) for episode in range(validation.episodes)]
+    natural = rollout(q, agent.env, seeds)
+    value = float(natural.returns.mean())
+    if validation.eps == 0:
+        return Score(value, 0.0, value, value)
+    if value < floor:
+        return Score(-math.inf, 0.0, value, -math.inf)
+    ball = scale.ball(validation.eps, scale.published(agent.env))
+    worst = natural.returns.copy()
+    adversaries: list[Adversary] = [PGDOnQ(), *(TowardAction(action=action) for action in range(q.actions))]
+    for adversary in adversaries:
+        attacked = rollout(
+            q,
+            agent.env,
+            seeds,
+            adversary=adversary,
+            perturbations=[ball] * len(seeds),
+            generator=seeding.generator(seed, "validation", adversary.name, step),
+        )
+        worst = worst.clip(max=attacked.returns)
+    certified = certified_actions(q, torch.from_numpy(natural.states), ball).float().mean()
+    low = float(worst.mean())
+    return Score(value + low, float(certified), value, low)

@@ -1,0 +1,79 @@
+"""What is under test in this folder: algorithms, adversaries, and a controller whose weights are known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from robustsuite.envs import agents, scale
+from robustsuite.envs.agents import Agent
+from robustsuite.envs.attacks import Adversary, MinQ, PGDOnQ, RandomNoise, TowardAction
+from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
+from robustsuite.envs.robustness import EpsRamp, Robustness
+from robustsuite.envs.sa_dqn import SADQN
+
+STD = scale.published("CartPole-v1")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """An algorithm with the settings of a tiny real run."""
+
+    name: str
+    make: type[SADQN]
+    robustness: Robustness
+
+    def build(self, env: Any = "CartPole-v1", *, robustness: Robustness | None = None, **dqn: Any) -> SADQN:
+        settings: dict[str, Any] = {
+            "learning_starts": 32,
+            "train_freq": 8,
+            "gradient_steps": 2,
+            "batch_size": 16,
+            "buffer_size": 1000,
+            "policy_kwargs": {"net_arch": [16]},
+            "seed": 0,
+            "device": "cpu",
+        }
+        return self.make("MlpPolicy", env, robustness=robustness or self.robustness, **(settings | dqn))
+
+
+def _robustness(regularizer: ConvexRegularizer | PGDRegularizer) -> Robustness:
+    return Robustness(
+        perturbation=scale.ball(0.1, STD),
+        kappa=0.5,
+        regularizer=regularizer,
+        ramp=EpsRamp(start=0.2, end=0.6),
+    )
+
+
+ALGORITHMS = [
+    Algorithm("sa-dqn, ibp", SADQN, _robustness(ConvexRegularizer(beta_start=0.0))),
+    Algorithm("sa-dqn, crown-ibp", SADQN, _robustness(ConvexRegularizer(beta_start=1.0, beta_end=1.0))),
+    Algorithm("sa-dqn, mixed", SADQN, _robustness(ConvexRegularizer())),
+    Algorithm("sa-dqn, pgd", SADQN, _robustness(PGDRegularizer(steps=3))),
+]
+
+ADVERSARIES: list[Adversary] = [
+    RandomNoise(),
+    PGDOnQ(steps=5),
+    PGDOnQ(steps=3, restarts=2),
+    MinQ(steps=5),
+    TowardAction(action=1, steps=5),
+]
+
+
+def controller() -> Agent:
+    """Give an agent that balances CartPole: it pushes right where ``z = theta + 0.3 theta' + ... > 0``.
+
+    Q(right) = relu(z), Q(left) = relu(-z): the margin is |z|, so its certificates are known in closed form.
+    """
+    agent = agents.build("CartPole-v1", (4, 2, 2))
+    weights = torch.tensor([0.05, 0.1, 1.0, 0.3])
+    with torch.no_grad():
+        agent.network[0].weight.copy_(torch.stack([-weights, weights]))
+        agent.network[0].bias.zero_()
+        agent.network[2].weight.copy_(torch.eye(2))
+        agent.network[2].bias.zero_()
+    return agent
