@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 
 from robustsuite import seeding
 from robustsuite.errors import InvalidInput
@@ -20,7 +21,7 @@ from .q_function import QFunction
 Observation = npt.NDArray[np.float32]
 
 
-class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any]):
+class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordConstructorArgs):
     """Show nu(s) in B(s) in place of s; dynamics and rewards stay those of the true state.
 
     The true observation stands in ``info["true_observation"]`` and in `true_observation`. The observation space grows
@@ -48,6 +49,7 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any]):
         q: QFunction,
         seed: int = 0,
     ) -> None:
+        RecordConstructorArgs.__init__(self, adversary=adversary, perturbation=perturbation, q=q, seed=seed)
         super().__init__(env)
         space = env.observation_space
         if not isinstance(space, spaces.Box) or len(space.shape) != 1:

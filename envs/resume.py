@@ -56,7 +56,10 @@ def restore(agent: DQN, saved: Checkpoint) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(f"checkpoint is of an agent with another network: {reason}") from None
-    checkpoints.restore_optimizer(agent.policy.optimizer, saved.part("optimizer"))
+    optimizer = saved.part("optimizer")
+    # torch's optimisers keep the tensors that they are given and write into them.
+    own = {name: tensor.clone() for name, tensor in optimizer.tensors.items()}
+    checkpoints.restore_optimizer(agent.policy.optimizer, Checkpoint(tensors=own, state=optimizer.state))
     _restore_replay(_plain(agent), saved.part("replay"))
     counters = saved.part("counters").state
     for name in _COUNTERS:

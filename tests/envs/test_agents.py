@@ -1,0 +1,63 @@
+"""Agents on disk: weights and architecture without pickles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from robustsuite import checkpoints
+from robustsuite.envs import agents
+from robustsuite.errors import CheckpointError, InvalidInput
+
+from .cases import ALGORITHMS, controller
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    agents.save(controller(), tmp_path / "agent.safetensors")
+    again = agents.load(tmp_path / "agent.safetensors")
+    states = torch.randn(10, 4)
+    assert (again.env, again.sizes) == ("CartPole-v1", (4, 2, 2))
+    assert torch.equal(again.network(states), controller().network(states))
+
+
+def test_acts_as_the_algorithm_it_was_copied_from() -> None:
+    model = ALGORITHMS[0].build().learn(100)
+    agent = agents.from_dqn(model, "CartPole-v1")
+    states = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    actions, _ = model.predict(states, deterministic=True)
+    np.testing.assert_array_equal(agent.q_function().greedy(torch.from_numpy(states)).numpy(), actions)
+    model.learn(100)
+    assert not torch.equal(agent.network[0].weight, model.q_net.q_net[0].weight)
+
+
+def test_tanh_networks_are_kept() -> None:
+    model = ALGORITHMS[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.Tanh})
+    agent = agents.from_checkpoint(agents.from_dqn(model, "CartPole-v1").checkpoint())
+    assert isinstance(agent.network[1], torch.nn.Tanh)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "agent.safetensors"
+    with pytest.raises(CheckpointError, match="no checkpoint"):
+        agents.load(path)
+    agents.save(controller(), path)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(CheckpointError, match="damaged"):
+        agents.load(path)
+    checkpoints.save(path, tensors={}, state={"kind": "classifier"})
+    with pytest.raises(CheckpointError, match=r"kind 'classifier'; expected an agent"):
+        agents.load(path)
+    checkpoints.save(path, tensors={}, state=controller().checkpoint().state)
+    with pytest.raises(CheckpointError, match="does not fit its architecture"):
+        agents.load(path)
+
+
+def test_other_networks_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="activation is 'gelu'"):
+        agents.build("CartPole-v1", (4, 8, 2), activation="gelu")
+    model = ALGORITHMS[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.GELU})
+    with pytest.raises(InvalidInput, match=r"\['GELU'\]"):
+        agents.from_dqn(model, "CartPole-v1")

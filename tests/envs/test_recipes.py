@@ -1,0 +1,86 @@
+"""The recipes: what they promise, their JSON form, and that the best agent is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from robustsuite import recipes, seeding
+from robustsuite.envs import DEMO, RECIPES, agents
+from robustsuite.envs.recipes import QAgent
+from robustsuite.envs.rollout import rollout
+from robustsuite.envs.validation import Score, Validation
+from robustsuite.errors import InvalidInput
+from robustsuite.runs import Run
+
+from .test_resume import small
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_json_round_trip(name: str, tmp_path: Path) -> None:
+    assert RECIPES[name].name == name
+    recipes.save_json(RECIPES[name], tmp_path / "recipe.json")
+    assert recipes.load_json(tmp_path / "recipe.json") == RECIPES[name]
+
+
+def test_the_demo_measures_at_least_twenty_episodes() -> None:
+    assert set(DEMO) <= set(RECIPES)
+    for name in DEMO:
+        recipe = RECIPES[name]
+        assert isinstance(recipe, QAgent)
+        assert recipe.episodes >= 20
+        assert len(recipe.eps) >= 3
+
+
+@pytest.mark.parametrize("name", ["cartpole-dqn", "cartpole-sadqn", "cartpole-sadqn-pgd"])
+def test_trains_and_measures_and_repeats(name: str) -> None:
+    recipe, values = small(name), []
+    for _ in range(2):
+        run = Run.scratch()
+        recipe.train(run)
+        values.append([(r.key, r.value, r.low, r.high) for r in recipe.evaluate(run)])
+    assert values[0] == values[1]
+    assert {key[1] for key, *_ in values[0]} == {recipe.subject}
+
+
+def test_the_kept_agent_is_the_best_validated_one() -> None:
+    recipe = small("cartpole-dqn")
+    run = Run.scratch()
+    recipe.train(run)
+    agent = agents.load(run.checkpoints / "agent.safetensors")
+    seeds = [seeding.derive(0, "validation", episode) for episode in range(recipe.validation.episodes)]
+    kept = rollout(agent.q_function(), agent.env, seeds).returns.mean()
+    worse = replace(recipe, validation=replace(recipe.validation, start=1.0))  # the last one alone
+    last_run = Run.scratch()
+    worse.train(last_run)
+    last = agents.load(last_run.checkpoints / "agent.safetensors")
+    assert kept >= rollout(last.q_function(), last.env, seeds).returns.mean()
+
+
+def test_validation_and_test_episodes_differ() -> None:
+    kinds = [{seeding.derive(0, kind, episode) for episode in range(50)} for kind in ("validation", "test")]
+    assert not kinds[0] & kinds[1]
+
+
+def test_scores_compare_returns_first_and_certified_actions_second() -> None:
+    assert (
+        Score(900.0, 0.1, 500.0, 400.0) < Score(1000.0, 0.0, 500.0, 500.0) < Score(1000.0, 0.2, 500.0, 500.0)
+    )
+
+
+def test_training_stops_when_good_enough() -> None:
+    recipe = small("cartpole-dqn")
+    easy = replace(recipe, validation=replace(recipe.validation, enough=1.0, patience=1))
+    run = Run.scratch()
+    easy.train(run)
+    state = run.checkpoints / "state.safetensors"
+    assert not state.exists() or state.stat().st_size > 0
+    agent = agents.load(run.checkpoints / "agent.safetensors")
+    assert all(weight.isfinite().all() for weight in agent.network.parameters())
+
+
+def test_wrong_validation_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="every, episodes, patience >= 1"):
+        Validation(every=0)
