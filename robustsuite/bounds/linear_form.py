@@ -49,8 +49,13 @@ class LinearForm(ABC):
         """The coefficients, shape (rows, specs, *form)."""
 
     @abstractmethod
-    def with_coefficients(self, a: Tensor) -> LinearForm:
-        """Give a form of the same layout with other coefficients (for the same tensor)."""
+    def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> LinearForm:
+        """Give a form of the same layout with other coefficients (for the same tensor).
+
+        Args:
+            a: shape (rows, specs, *form).
+            zero_outside: whether entries of windows that lie outside of the image are known to be zero.
+        """
 
     def units(self) -> tuple[int, int]:
         """Give how many parts the forms can be split into, and the axis of the result they lie on."""
@@ -92,7 +97,7 @@ class Dense(LinearForm):
         """Pick the rows' examples from `values` (batch or 1, ...) of any shape: (rows or 1, ...)."""
         return values if self.rows is None or len(values) == 1 else values.index_select(0, self.rows)
 
-    def with_coefficients(self, a: Tensor) -> Dense:
+    def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Dense:
         return replace(self, coefficients=a)
 
     def like(self, a: Tensor) -> Dense:
@@ -111,7 +116,7 @@ class OneHot(LinearForm):
     def a(self) -> Tensor:
         return self.value.unsqueeze(2)
 
-    def with_coefficients(self, a: Tensor) -> OneHot:
+    def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> OneHot:
         return replace(self, value=a.squeeze(2))
 
     def take(self, values: Tensor) -> Tensor:
@@ -147,6 +152,7 @@ class OneHot(LinearForm):
             column=self.index % width,
             stride=(1, 1),
             start=(0, 0),
+            zero_outside=True,
         )
 
 
@@ -154,8 +160,9 @@ class OneHot(LinearForm):
 class Windows(LinearForm):
     """Coefficients in windows of an image: shape (rows, specs, channels, window height, window width).
 
-    The upper left corner of row i's window lies at ``(row[i], column[i]) * stride + start`` of the image;
-    entries outside of the image are zero.
+    The upper left corner of row i's window lies at ``(row[i], column[i]) * stride + start`` of the image.
+    Entries outside of the image belong to nothing; `zero_outside` says that they are known to be zero.
+    Channels are kept last in memory: convolutions of many small windows are several times faster so.
     """
 
     coefficients: Tensor
@@ -163,40 +170,45 @@ class Windows(LinearForm):
     column: Tensor
     stride: tuple[int, int]
     start: tuple[int, int]
+    zero_outside: bool = False
 
     @property
     def a(self) -> Tensor:
         return self.coefficients
 
-    def with_coefficients(self, a: Tensor) -> Windows:
-        return replace(self, coefficients=a)
+    def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Windows:
+        return replace(self, coefficients=a, zero_outside=zero_outside)
 
     def corner(self) -> tuple[Tensor, Tensor]:
         """Give the image position of each window's upper left corner."""
         return self.row * self.stride[0] + self.start[0], self.column * self.stride[1] + self.start[1]
 
-    def _inside(self) -> tuple[Tensor, Tensor, Tensor]:
+    def _inside(self) -> Tensor:
         top, left = self.corner()
         height, width = self.shape[-2:]
-        y = top.unsqueeze(1) + torch.arange(self.coefficients.shape[-2], device=top.device)
-        x = left.unsqueeze(1) + torch.arange(self.coefficients.shape[-1], device=top.device)
-        inside = ((y >= 0) & (y < height)).unsqueeze(2) & ((x >= 0) & (x < width)).unsqueeze(1)
-        return y.clamp(0, height - 1), x.clamp(0, width - 1), inside
+        y = _run(top, self.coefficients.shape[-2])
+        x = _run(left, self.coefficients.shape[-1])
+        return ((y >= 0) & (y < height)).unsqueeze(2) & ((x >= 0) & (x < width)).unsqueeze(1)
 
-    def mask(self) -> Tensor:
-        """Say which window entries lie in the image, shape (rows, 1, 1, window height, window width)."""
-        return self._inside()[2][:, None, None]
+    def cut(self) -> Windows:
+        """Give the same form with zeros outside of the image."""
+        if self.zero_outside:
+            return self
+        inside = self._inside()[:, None, None].to(self.coefficients.dtype)
+        return self.with_coefficients(self.coefficients * inside, zero_outside=True)
 
     def take(self, values: Tensor) -> Tensor:
-        y, x, inside = self._inside()
-        owner = self.rows if self.rows is not None and len(values) > 1 else torch.zeros_like(self.row)
-        # Channels last: each gathered entry is then a contiguous run of channels.
-        image = values.reshape(-1, *self.shape[-3:]).permute(0, 2, 3, 1).contiguous()
-        picked = image[owner[:, None, None], y[:, :, None], x[:, None, :]]
-        if picked.dtype == torch.bool:
-            picked = picked & inside.unsqueeze(3)
-        else:
-            picked = picked * inside.unsqueeze(3).to(picked.dtype)
+        top, left = self.corner()
+        height, width = self.shape[-2:]
+        # A border of one zero stands for all that lies outside. Channels last: what is gathered for one position
+        # is then a contiguous run.
+        image = functional.pad(values.reshape(-1, *self.shape[-3:]), (1, 1, 1, 1)).permute(0, 2, 3, 1)
+        y = _run(top + 1, self.coefficients.shape[-2]).clamp(0, height + 1)
+        x = _run(left + 1, self.coefficients.shape[-1]).clamp(0, width + 1)
+        position = y[:, :, None] * (width + 2) + x[:, None, :]
+        if self.rows is not None and len(values) > 1:
+            position = position + self.rows[:, None, None] * ((height + 2) * (width + 2))
+        picked = functional.embedding(position, image.reshape(-1, image.shape[-1]))
         return picked.permute(0, 3, 1, 2)
 
     def dense(self) -> Dense:
@@ -233,4 +245,10 @@ class Windows(LinearForm):
             padded = functional.pad(w.coefficients, (before[1], after[1], before[0], after[0]))
             total = padded if total is None else total + padded
         assert total is not None
-        return replace(self, coefficients=total, start=(ends[0][0], ends[1][0]))
+        both = self.zero_outside and other.zero_outside
+        return replace(self, coefficients=total, start=(ends[0][0], ends[1][0]), zero_outside=both)
+
+
+def _run(start: Tensor, count: int) -> Tensor:
+    """Give start, start + 1, ... for each row, shape (rows, count)."""
+    return start.unsqueeze(1) + torch.arange(count, device=start.device)

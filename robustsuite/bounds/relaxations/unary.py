@@ -16,12 +16,15 @@ from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
-    """A line below and a line above a function of one variable on an interval; an intercept of None is zero."""
+    """A line below and a line above a function of one variable on an interval.
+
+    The line below passes the origin where its intercept is None, as those of ReLUs do.
+    """
 
     lower_slope: Tensor
     lower_intercept: Tensor | None
     upper_slope: Tensor
-    upper_intercept: Tensor | None
+    upper_intercept: Tensor
 
 
 class Relaxation(ABC):
@@ -75,7 +78,8 @@ class Unary(Nonlinear):
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
-        if thetas.lower is None and thetas.upper is None:
+        default = thetas.lower is None and thetas.upper is None
+        if default:
             lines = self.relaxation.lines(inputs[0].lower, inputs[0].upper, None, None)
 
             def at(values: Tensor) -> Tensor:
@@ -88,19 +92,23 @@ class Unary(Nonlinear):
             def at(values: Tensor) -> Tensor:
                 return values
 
+        # With a = rising + falling: rising * lower line + falling * upper line, in few passes over memory.
         a = form.a
-        rising = a >= 0
-        slope = torch.where(rising, at(lines.lower_slope), at(lines.upper_slope))
-        if lines.lower_intercept is None and lines.upper_intercept is None:
-            constant = torch.zeros((), dtype=a.dtype, device=a.device)
-        elif lines.lower_intercept is None:
-            assert lines.upper_intercept is not None
-            constant = (a.clamp(max=0) * at(lines.upper_intercept)).flatten(2).sum(2)
-        else:
-            assert lines.upper_intercept is not None
-            intercept = torch.where(rising, at(lines.lower_intercept), at(lines.upper_intercept))
-            constant = (a * intercept).flatten(2).sum(2)
-        return (form.with_coefficients(a * slope),), constant
+        rising = a.clamp(min=0)
+        slope = torch.addcmul(rising * at(lines.lower_slope - lines.upper_slope), a, at(lines.upper_slope))
+        constant = _dot(a.clamp(max=0), at(lines.upper_intercept))
+        if lines.lower_intercept is not None:
+            constant = constant + _dot(rising, at(lines.lower_intercept))
+        return (form.with_coefficients(slope, zero_outside=default),), constant
+
+
+def _dot(a: Tensor, values: Tensor) -> Tensor:
+    """Sum coefficients (rows, specs, *form) times values (rows or 1, specs or 1, *form) over the form."""
+    if values.shape[1] > 1:
+        return (a * values).flatten(2).sum(2)
+    if a.dim() == 5 and a.stride(2) == 1:  # windows: channels are last in memory, nothing is copied then
+        a, values = a.permute(0, 1, 3, 4, 2), values.permute(0, 1, 3, 4, 2)
+    return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)
 
 
 def apply_unary(g: Program, x: Ref, relaxation: Relaxation) -> Ref:
