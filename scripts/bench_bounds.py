@@ -1,0 +1,271 @@
+"""Measure our bounds beside those of auto_LiRPA and bound_propagation: time, peak memory, mean width.
+
+Every measurement runs in a process of its own (so that its peak memory is its own, and a library that runs out
+of memory or time takes nothing else down), the libraries one after the other on the same network, weights,
+inputs and region. A table and the ratios to ours are printed.
+
+    python scripts/bench_bounds.py --batches 1 32 --peer ../auto_LiRPA
+
+bound_propagation comes from PyPI (the extra `peers`). auto_LiRPA on PyPI (0.3) asks for torch < 1.13, so give a
+checkout of its repository with --peer; without one it is left out by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import importlib.util
+import json
+import math
+import os
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+EPS = {"mlp": 0.01, "conv28": 0.005, "conv32": 0.005}
+METHODS = ("ibp", "crown_ibp", "crown", "alpha_crown")
+LIBRARIES = ("robustsuite", "auto_LiRPA", "bound_propagation")
+ALPHA_STEPS = 20
+
+
+def mlp() -> tuple[nn.Module, tuple[int, ...]]:
+    """Give the MLP 784-256-256-256-10."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, after in ((784, 256), (256, 256), (256, 256)):
+        layers += [nn.Linear(before, after), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(256, 10)), (1, 28, 28)
+
+
+def _conv(channels: int, size: int) -> tuple[nn.Module, tuple[int, ...]]:
+    side = size // 4
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 16, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(32 * side * side, 100),
+        nn.ReLU(),
+        nn.Linear(100, 10),
+    ]
+    return nn.Sequential(*layers), (channels, size, size)
+
+
+NETWORKS: dict[str, Callable[[], tuple[nn.Module, tuple[int, ...]]]] = {
+    "mlp": mlp,
+    "conv28": lambda: _conv(1, 28),
+    "conv32": lambda: _conv(3, 32),
+}
+
+
+def setup(network: str, batch: int) -> tuple[nn.Module, Tensor, float]:
+    """Give a network with seeded weights, a seeded batch, and the radius."""
+    torch.manual_seed(0)
+    model, shape = NETWORKS[network]()
+    x = torch.rand(batch, *shape, generator=torch.Generator().manual_seed(1))
+    return model.eval(), x, EPS[network]
+
+
+def ours(model: nn.Module, x: Tensor, eps: float, method: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Give a call of our method."""
+    from robustsuite import Linf, bounds
+
+    net, region = bounds.trace(model, x[:1]), Linf(eps).around(x)
+    function: Callable[..., bounds.Bounds] = getattr(bounds, method)
+    extra: dict[str, Any] = {"steps": ALPHA_STEPS} if method == "alpha_crown" else {}
+
+    def run() -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            result = function(net, region, **extra)
+        return result.lower, result.upper
+
+    return run
+
+
+def auto_lirpa(model: nn.Module, x: Tensor, eps: float, method: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Give a call of auto_LiRPA's method."""
+    from auto_LiRPA import BoundedModule, BoundedTensor, PerturbationLpNorm
+
+    name = {"ibp": "IBP", "crown_ibp": "CROWN-IBP", "crown": "CROWN", "alpha_crown": "CROWN-Optimized"}[
+        method
+    ]
+    options = {"optimize_bound_args": {"iteration": ALPHA_STEPS, "lr_alpha": 0.1}}
+    bounded = BoundedModule(model, torch.zeros_like(x), bound_opts=options)
+    tensor = BoundedTensor(x, PerturbationLpNorm(norm=float("inf"), eps=eps))
+
+    def run() -> tuple[Tensor, Tensor]:
+        if method == "alpha_crown":
+            lower, upper = bounded.compute_bounds(x=(tensor,), method=name)
+        else:
+            with torch.no_grad():
+                lower, upper = bounded.compute_bounds(x=(tensor,), method=name)
+        return lower.detach(), upper.detach()
+
+    return run
+
+
+def bound_propagation(
+    model: nn.Module, x: Tensor, eps: float, method: str
+) -> Callable[[], tuple[Tensor, Tensor]]:
+    """Give a call of bound_propagation's method; it has MLPs with a flat input only, and no alpha-CROWN."""
+    from bound_propagation import BoundModelFactory, HyperRectangle
+
+    if any(isinstance(layer, nn.Conv2d) for layer in model) or method == "alpha_crown":  # type: ignore[attr-defined]
+        raise SystemExit("not supported by bound_propagation")
+    flat = nn.Sequential(*(layer for layer in model if not isinstance(layer, nn.Flatten)))  # type: ignore[attr-defined]
+    bounded = BoundModelFactory().build(flat)
+    region = HyperRectangle.from_eps(x.flatten(1), eps)
+
+    def run() -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            result = getattr(bounded, method)(region)
+            result = result if method == "ibp" else result.concretize()
+        return result.lower, result.upper
+
+    return run
+
+
+def measure(library: str, network: str, method: str, batch: int, seconds: float) -> dict[str, float]:
+    """Time one method in this process: the median of repeated calls after a first one."""
+    warnings.simplefilter("ignore")
+    model, x, eps = setup(network, batch)
+    make = {"robustsuite": ours, "auto_LiRPA": auto_lirpa, "bound_propagation": bound_propagation}[library]
+    call = make(model, x, eps, method)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lower, upper = call()
+    times: list[float] = []
+    while not times or sum(times) < seconds and len(times) < 50:
+        gc.collect()
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": sorted(times)[len(times) // 2],
+        "mib": max(0, peak - before) / 1024,
+        "width": float((upper - lower).mean()),
+        "loosest": float((upper - lower).max()),
+    }
+
+
+def in_process(options: argparse.Namespace, library: str, network: str, method: str, batch: int) -> Any:
+    """Run `measure` in a new process with a limit on time and memory; a text says why nothing came back."""
+    command = [sys.executable, __file__, "--measure", library, network, method, str(batch)]
+    command += ["--seconds", str(options.seconds)]
+    environment = dict(os.environ)
+    if library == "auto_LiRPA":
+        environment["PYTHONPATH"] = str(Path(options.peer).resolve())
+
+    def limit() -> None:
+        size = int(options.memory * 2**30)
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))
+
+    try:
+        done = subprocess.run(  # noqa: PLW1510 (the code is looked at below)
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=options.timeout,
+            preexec_fn=limit,
+        )
+    except subprocess.TimeoutExpired:
+        return f"over {options.timeout:.0f} s"
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["failed"]
+        out_of_memory = any("memory" in line.lower() for line in lines[-6:])
+        return f"over {options.memory:.0f} GiB" if out_of_memory else lines[-1][:60]
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def libraries(options: argparse.Namespace, console: Console) -> Iterator[str]:
+    """Name the libraries that can run here, and say which cannot."""
+    yield "robustsuite"
+    if options.peer and (Path(options.peer) / "auto_LiRPA").is_dir():
+        yield "auto_LiRPA"
+    else:
+        console.print("auto_LiRPA: skipped (give a checkout with --peer PATH)")
+    if importlib.util.find_spec("bound_propagation"):
+        yield "bound_propagation"
+    else:
+        console.print("bound_propagation: skipped (pip install bound-propagation)")
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Measure all combinations and print the table with ratios to ours."""
+    console = Console()
+    names = list(libraries(options, console))
+    table = Table(title=f"bounds, Linf, {torch.get_num_threads()} threads, median time of repeated calls")
+    for column in ("network", "batch", "method", "library", "time s", "memory MiB", "mean width"):
+        table.add_column(column)
+    for column in ("time / ours", "memory / ours", "width / ours"):
+        table.add_column(column, justify="right")
+    speedups: dict[str, list[float]] = {name: [] for name in names}
+    for network in options.networks:
+        for batch in options.batches:
+            for method in options.methods:
+                base: Any = None
+                for name in names:
+                    result = in_process(options, name, network, method, batch)
+                    if name == "robustsuite":
+                        base = result
+                    if isinstance(result, str):
+                        table.add_row(network, str(batch), method, name, result)
+                        continue
+                    row = [network, str(batch), method, name]
+                    row += [f"{result['seconds']:.4f}", f"{result['mib']:.0f}", f"{result['width']:.5g}"]
+                    if isinstance(base, dict):
+                        ratio = result["seconds"] / base["seconds"]
+                        speedups[name].append(ratio)
+                        row += [f"{ratio:.2f}", f"{(result['mib'] + 1) / (base['mib'] + 1):.2f}"]
+                        row += [f"{result['width'] / base['width']:.4f}"]
+                    table.add_row(*row)
+                    print(" ".join(row), file=sys.stderr, flush=True)
+    console.print(table)
+    for name in names[1:]:
+        if speedups[name]:
+            mean = math.exp(sum(map(math.log, speedups[name])) / len(speedups[name]))
+            worst = min(speedups[name])
+            console.print(
+                f"{name}: {mean:.2f} times our time in the geometric mean of {len(speedups[name])} cases "
+                f"(least {worst:.2f})"
+            )
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["ibp", "crown_ibp", "crown"])
+    parser.add_argument("--batches", nargs="+", type=int, default=[1, 32, 256])
+    parser.add_argument("--peer", help="a checkout of auto_LiRPA")
+    parser.add_argument("--seconds", type=float, default=2.0, help="to spend on repeated calls, per case")
+    parser.add_argument("--timeout", type=float, default=180.0, help="seconds per case")
+    parser.add_argument("--memory", type=float, default=12.0, help="GiB of address space per case")
+    parser.add_argument("--measure", nargs=4, metavar=("LIBRARY", "NETWORK", "METHOD", "BATCH"))
+    options = parser.parse_args()
+    if options.measure:
+        library, network, method, batch = options.measure
+        print(json.dumps(measure(library, network, method, int(batch), options.seconds)))
+    else:
+        compare(options)
+
+
+if __name__ == "__main__":
+    main()
