@@ -64,7 +64,6 @@ class QAgent(Recipe):
                 run=run,
                 seed=self.seed,
                 progress=progress,
-                rewind_at=self.robustness.ramp.start if self.robustness.kappa > 0 else None,
             )
             state = run.checkpoints / _STATE
             if run.resume and state.exists():
@@ -109,12 +108,14 @@ class QAgent(Recipe):
 _CARTPOLE_STD = scale.published("CartPole-v1")
 _ACROBOT_STD = scale.published("Acrobot-v1")
 _CARTPOLE = Robustness(
-    perturbation=scale.ball(0.2, _CARTPOLE_STD),
-    kappa=2.0,
+    perturbation=scale.ball(0.1, _CARTPOLE_STD),
+    kappa=1.0,
+    c=0.2,
     regularizer=ConvexRegularizer(beta_start=1.0, beta_end=1.0),
-    ramp=EpsRamp(start=0.5, end=0.8),
+    ramp=EpsRamp(start=0.6, end=0.8),
 )
-_CARTPOLE_ROBUST = Validation(eps=0.2, enough=500.0, stop_from=0.8)
+_CARTPOLE_ROBUST = Validation(every=1000, eps=0.2, enough=500.0, attack_from=0.5)
+_CARTPOLE_LONG = QLearning(timesteps=40_000)
 
 _ALL = (
     QAgent(
@@ -122,13 +123,14 @@ _ALL = (
         description="DQN on CartPole: returns 500 and loses it under small changes of what it sees",
         environment="CartPole-v1",
         subject="DQN",
-        validation=Validation(enough=500.0),
+        validation=Validation(every=1000, enough=500.0),
     ),
     QAgent(
         name="cartpole-sadqn",
         description="SA-DQN on CartPole, regularised by CROWN-IBP bounds of Q differences",
         environment="CartPole-v1",
         subject="SA-DQN (convex)",
+        learning=_CARTPOLE_LONG,
         robustness=_CARTPOLE,
         validation=_CARTPOLE_ROBUST,
     ),
@@ -137,11 +139,13 @@ _ALL = (
         description="SA-DQN on CartPole, regularised by PGD on the margin",
         environment="CartPole-v1",
         subject="SA-DQN (PGD)",
+        learning=_CARTPOLE_LONG,
         robustness=Robustness(
-            perturbation=scale.ball(0.2, _CARTPOLE_STD),
-            kappa=0.5,
+            perturbation=scale.ball(0.1, _CARTPOLE_STD),
+            kappa=1.0,
+            c=0.2,
             regularizer=PGDRegularizer(steps=5),
-            ramp=EpsRamp(start=0.5, end=0.8),
+            ramp=EpsRamp(start=0.6, end=0.8),
         ),
         validation=_CARTPOLE_ROBUST,
     ),

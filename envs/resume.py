@@ -36,7 +36,7 @@ def capture(agent: DQN) -> Checkpoint:
         policy=Checkpoint(tensors=dict(agent.policy.state_dict())),
         optimizer=checkpoints.flatten_optimizer(agent.policy.optimizer),
         replay=_capture_replay(_plain(agent)),
-        counters=Checkpoint(state={name: getattr(agent, name) for name in _COUNTERS}),
+        counters=Checkpoint(state={name: getattr(agent, name) for name in _names(agent)}),
         libraries=checkpoints.flatten_global_random(),
         streams=checkpoints.flatten_generators(**_streams(agent)),
     )
@@ -62,7 +62,7 @@ def restore(agent: DQN, saved: Checkpoint) -> None:
     checkpoints.restore_optimizer(agent.policy.optimizer, Checkpoint(tensors=own, state=optimizer.state))
     _restore_replay(_plain(agent), saved.part("replay"))
     counters = saved.part("counters").state
-    for name in _COUNTERS:
+    for name in _names(agent):
         setattr(agent, name, counters[name])
     # The first reset would seed the environments again; their streams are put back after it.
     agent.env.reset()
@@ -70,6 +70,10 @@ def restore(agent: DQN, saved: Checkpoint) -> None:
     checkpoints.restore_generators(saved.part("streams"), **streams)
     _put_back(agent, streams)
     checkpoints.restore_global_random(saved.part("libraries"))
+
+
+def _names(agent: DQN) -> tuple[str, ...]:
+    return (*_COUNTERS, "ramp_start") if isinstance(agent, SADQN) else _COUNTERS
 
 
 def _streams(agent: DQN) -> dict[str, torch.Generator | np.random.Generator]:

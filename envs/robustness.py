@@ -33,9 +33,9 @@ class EpsRamp:
                 "fractions of all timesteps"
             )
 
-    def __call__(self, fraction: float) -> float:
-        """Give the share at a fraction of training."""
-        return min(1.0, max(0.0, (fraction - self.start) / (self.end - self.start)))
+    def share(self, fraction: float, *, start: float) -> float:
+        """Give the share at a fraction of training for a ramp that began at `start` and takes as long as this one."""
+        return min(1.0, max(0.0, (fraction - start) / (self.end - self.start)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,12 +78,17 @@ class SADQN(DQN):
         self.q_function = QFunction(
             nn.Sequential(self.q_net.features_extractor, self.q_net.q_net), int(self.action_space.n)
         )
+        self.ramp_start = self.robustness.ramp.start
         self.adversary_generator = seeding.generator(self.seed or 0, self._GENERATOR, device=self.device)
 
     @property
     def radius_share(self) -> float:
         """The present radius as a share of its final value."""
-        return self.robustness.ramp(1.0 - self._current_progress_remaining)
+        return self.robustness.ramp.share(1.0 - self._current_progress_remaining, start=self.ramp_start)
+
+    def begin_ramp(self) -> None:
+        """Let the radius grow from now on, if it does not yet; it takes as long as planned."""
+        self.ramp_start = min(self.ramp_start, 1.0 - self._current_progress_remaining)
 
     def train(self, gradient_steps: int, batch_size: int = 100) -> None:
         """Sample the replay buffer and take gradient steps. Called by `learn`."""
@@ -119,7 +124,7 @@ class SADQN(DQN):
             terms = np.array([self._finite(td, "TD loss"), self._finite(hinge, "regulariser")])
             totals += terms
             self.policy.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
             self.policy.optimizer.step()
 

@@ -20,14 +20,16 @@ from robustsuite.runs import Progress, Run
 
 from . import agents, resume
 from .agents import Agent
+from .sa_dqn import SADQN
 from .validation import Score, Validation, validate
 
 
 class KeepBest(BaseCallback):
     """Validate between updates, keep the best agent, stop when it is good enough.
 
-    Where a regulariser begins at `rewind_at`, training goes on from the agent with the best natural return so far: the
-    regulariser widens the margin of whatever action is greedy, so it should meet a network that knows the good ones.
+    The regulariser widens the margin of whatever action is greedy, so it should meet a network that knows the good ones:
+    the radius begins to grow as soon as the natural return is good enough (at the ramp's start at the latest), and from
+    the agent with the best natural return so far.
 
     Args:
         env: gymnasium id of the environment for validation.
@@ -35,7 +37,6 @@ class KeepBest(BaseCallback):
         run: gets the scalars ``validation/*``.
         seed: of the run.
         progress: told of the timesteps.
-        rewind_at: fraction of the training at which the network goes back to the best natural one; None never.
     """
 
     def __init__(
@@ -46,16 +47,15 @@ class KeepBest(BaseCallback):
         run: Run,
         seed: int,
         progress: Progress,
-        rewind_at: float | None = None,
     ) -> None:
         super().__init__()
         self._env, self._validation, self._run, self._seed = env, validation, run, seed
-        self._progress, self._rewind_at = progress, rewind_at
+        self._progress = progress
         self._next = 0
         self._good = 0
         self._best: Score | None = None
         self._natural = -math.inf
-        self._rewound = rewind_at is None
+        self._ramping = False
         self._start: Agent | None = None
         self.agent: Agent | None = None
 
@@ -63,12 +63,13 @@ class KeepBest(BaseCallback):
         """Give the best agent so far and the counters."""
         best = None
         if self._best is not None:
-            best = [self._best.total, self._best.certified, self._best.natural, self._best.attacked]
+            values = (self._best.total, self._best.certified, self._best.natural, self._best.attacked)
+            best = [value if math.isfinite(value) else None for value in values]
         counters: dict[str, Any] = {
             "next": self._next,
             "good": self._good,
             "best": best,
-            "rewound": self._rewound,
+            "ramping": self._ramping,
         }
         counters["natural"] = self._natural if math.isfinite(self._natural) else None
         parts = {"counters": Checkpoint(state=counters)}
@@ -80,10 +81,10 @@ class KeepBest(BaseCallback):
         """Put the state of `capture` back."""
         counters = saved.part("counters").state
         self._next, self._good = counters["next"], counters["good"]
-        self._rewound = counters["rewound"]
+        self._ramping = counters["ramping"]
         self._natural = -math.inf if counters["natural"] is None else counters["natural"]
         if counters["best"] is not None:
-            self._best = Score(*counters["best"])
+            self._best = Score(*(-math.inf if value is None else value for value in counters["best"]))
             self.agent = agents.from_checkpoint(saved.part("agent"))
             self._start = agents.from_checkpoint(saved.part("start"))
 
@@ -105,23 +106,28 @@ class KeepBest(BaseCallback):
     def look(self) -> None:
         """Validate the present network."""
         agent = agents.from_dqn(self._model, self._env)
-        floor = self._natural - 0.05 * abs(self._natural)
-        score = validate(agent, self._validation, floor=floor, seed=self._seed, step=self.num_timesteps)
+        score = validate(
+            agent,
+            self._validation,
+            attacked=self._model.radius_share >= self._validation.attack_from,
+            beat=-math.inf if self._best is None else self._best.total,
+            seed=self._seed,
+            step=self.num_timesteps,
+        )
         if score.natural > self._natural or self._start is None:
             self._natural, self._start = score.natural, agent
-        if self._best is None or score > self._best:
+        if self._best is None or (score > self._best and math.isfinite(score.total)):
             self._best, self.agent = score, agent
         self._run.log(self.num_timesteps, **{"validation/natural": score.natural})
         if math.isfinite(score.attacked):
             self._run.log(self.num_timesteps, **{"validation/attacked": score.attacked})
             self._run.log(self.num_timesteps, **{"validation/certified_actions": score.certified})
-        late = self.num_timesteps >= self._validation.stop_from * self._model._total_timesteps
-        if late and min(score.natural, score.attacked) >= self._validation.enough:
+        if min(score.natural, score.attacked) >= self._validation.enough:
             self._good += 1
 
     @property
-    def _model(self) -> DQN:
-        assert isinstance(self.model, DQN)
+    def _model(self) -> SADQN:
+        assert isinstance(self.model, SADQN)
         return self.model
 
     def _on_rollout_start(self) -> None:
@@ -130,13 +136,11 @@ class KeepBest(BaseCallback):
             self._next = (self.num_timesteps // self._validation.every + 1) * self._validation.every
             if self.num_timesteps > 0:
                 self.look()
-        if (
-            not self._rewound
-            and self._rewind_at is not None
-            and self.num_timesteps >= self._rewind_at * total
-        ):
-            self._rewound = True
-            if self._start is not None:
+        if self._model.robustness.kappa > 0 and not self._ramping and self._start is not None:
+            due = self.num_timesteps >= self._model.ramp_start * total
+            if due or self._natural >= self._validation.enough:
+                self._ramping = True
+                self._model.begin_ramp()
                 for network in (self._model.q_net, self._model.q_net_target):
                     network.q_net.load_state_dict(self._start.network.state_dict())
 

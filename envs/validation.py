@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .agents import Agent
 
 
+_STEPS = 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validation:
     """When and on what the agent in training is validated.
@@ -26,7 +29,8 @@ class Validation:
         eps: radius of the attacks in standard deviations, >= 0; 0 validates the natural return alone.
         enough: return at which natural and attacked episodes are good enough to stop.
         patience: validations that must be good enough before training stops, >= 1.
-        stop_from: fraction of the training before which it does not stop, in [0, 1].
+        attack_from: with eps > 0, share of the final training radius from which agents are attacked, in [0, 1]; before
+            they are neither kept nor good enough.
 
     Raises:
         InvalidInput: a value outside its range.
@@ -38,15 +42,15 @@ class Validation:
     eps: float = 0.0
     enough: float = math.inf
     patience: int = 3
-    stop_from: float = 0.0
+    attack_from: float = 0.0
 
     def __post_init__(self) -> None:
         counts_fit = self.every >= 1 and self.episodes >= 1 and self.patience >= 1
         if not (
-            counts_fit and 0 <= self.start <= 1 and 0 <= self.stop_from <= 1 and 0 <= self.eps < math.inf
+            counts_fit and 0 <= self.start <= 1 and 0 <= self.attack_from <= 1 and 0 <= self.eps < math.inf
         ):
             raise InvalidInput(
-                f"{self}; expected every, episodes, patience >= 1, start and stop_from in [0, 1], finite eps >= 0"
+                f"{self}; expected every, episodes, patience >= 1, start and attack_from in [0, 1], finite eps >= 0"
             )
 
 
@@ -60,15 +64,19 @@ class Score:
     attacked: float = field(compare=False)
 
 
-def validate(agent: Agent, validation: Validation, *, floor: float, seed: int, step: int) -> Score:
+def validate(
+    agent: Agent, validation: Validation, *, attacked: bool, beat: float, seed: int, step: int
+) -> Score:
     """Score an agent on the validation episodes.
 
     Attacked return is the mean over episodes of the lowest of PGD on Q and of the attacks toward each single action.
+    An agent that cannot win any more is not attacked further; its attacked return then is an upper bound.
 
     Args:
         agent: to score.
         validation: on what.
-        floor: natural return below which no attack is paid for: the agent then has no attacked return (-inf).
+        attacked: whether to attack at all; else the attacked return is -inf where validation asks for one.
+        beat: natural plus attacked return of the best agent so far.
         seed: of the run.
         step: of the training, names the attacks' random streams.
     """
@@ -84,13 +92,16 @@ def validate(agent: Agent, validation: Validation, *, floor: float, seed: int, s
     value = float(natural.returns.mean())
     if validation.eps == 0:
         return Score(value, 0.0, value, value)
-    if value < floor:
+    if not attacked:
         return Score(-math.inf, 0.0, value, -math.inf)
     ball = scale.ball(validation.eps, scale.published(agent.env))
     worst = natural.returns.copy()
-    adversaries: list[Adversary] = [PGDOnQ(), *(TowardAction(action=action) for action in range(q.actions))]
+    adversaries: list[Adversary] = [PGDOnQ(steps=_STEPS)]
+    adversaries += [TowardAction(action=action, steps=_STEPS) for action in range(q.actions)]
     for adversary in adversaries:
-        attacked = rollout(
+        if value + float(worst.mean()) < beat:
+            break
+        played = rollout(
             q,
             agent.env,
             seeds,
@@ -98,7 +109,7 @@ def validate(agent: Agent, validation: Validation, *, floor: float, seed: int, s
             perturbations=[ball] * len(seeds),
             generator=seeding.generator(seed, "validation", adversary.name, step),
         )
-        worst = worst.clip(max=attacked.returns)
+        worst = worst.clip(max=played.returns)
     certified = certified_actions(q, torch.from_numpy(natural.states), ball).float().mean()
     low = float(worst.mean())
     return Score(value + low, float(certified), value, low)

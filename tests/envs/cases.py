@@ -71,9 +71,12 @@ def controller() -> Agent:
     """
     agent = agents.build("CartPole-v1", (4, 2, 2))
     weights = torch.tensor([0.05, 0.1, 1.0, 0.3])
-    with torch.no_grad():
-        agent.network[0].weight.copy_(torch.stack([-weights, weights]))
-        agent.network[0].bias.zero_()
-        agent.network[2].weight.copy_(torch.eye(2))
-        agent.network[2].bias.zero_()
+    agent.network.load_state_dict(
+        {
+            "0.weight": torch.stack([-weights, weights]),
+            "0.bias": torch.zeros(2),
+            "2.weight": torch.eye(2),
+            "2.bias": torch.zeros(2),
+        }
+    )
     return agent

@@ -11,8 +11,10 @@ import torch
 from robustsuite.envs import scale
 from robustsuite.envs.attacks import Adversary, PGDOnQ, RandomNoise, TowardAction
 from robustsuite.envs.evaluation import STRONGEST, Evaluation, evaluate, share_of_steps
+from robustsuite.envs.q_function import QFunction
 from robustsuite.envs.rollout import rollout
 from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Perturbation
 from robustsuite.records import Record
 from robustsuite.seeding import generator
 
@@ -79,7 +81,14 @@ def test_one_batch_holds_a_whole_curve() -> None:
     class Shift:
         name = "shift"
 
-        def __call__(self, q: object, states: torch.Tensor, perturbation: scale.Linf, *, generator: object):  # type: ignore[no-untyped-def]
+        def __call__(
+            self,
+            q: QFunction,
+            states: torch.Tensor,
+            perturbation: Perturbation,
+            *,
+            generator: torch.Generator,
+        ) -> torch.Tensor:
             return perturbation.around(states).upper
 
     q, balls = controller().q_function(), [scale.ball(eps, STD) for eps in (0.1, 0.8)]

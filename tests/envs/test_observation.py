@@ -67,7 +67,7 @@ def test_same_seed_same_episode() -> None:
     def play(seed: int) -> list[float]:
         env = attacked(RandomNoise(), seed=seed)
         shown = [env.reset(seed=1)[0], *(env.step(action)[0] for action in (0, 1, 0))]
-        return np.concatenate(shown).tolist()
+        return [float(value) for value in np.concatenate(shown)]
 
     assert play(0) == play(0)
     assert play(0) != play(1)

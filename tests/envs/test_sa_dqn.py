@@ -30,8 +30,8 @@ def weights(agent: DQN) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in agent.policy.parameters()])
 
 
-def plain(**changes: object) -> DQN:
-    settings = {
+def plain(**changes: Any) -> DQN:
+    settings: dict[str, Any] = {
         "learning_starts": 32,
         "train_freq": 8,
         "gradient_steps": 2,
@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_term(case: Algorithm) -> 
     agent = case.build(robustness=replace(case.robustness, ramp=EpsRamp(start=0.0, end=0.1)))
     agent.learn(200)
     with torch.no_grad():
-        agent.q_net.q_net[0].bias.fill_(float("nan"))
+        next(agent.q_net.parameters()).fill_(float("nan"))
     with pytest.raises(TrainingDiverged, match=r"TD loss is nan at timestep 200"):
         agent.train(1, 16)
 
@@ -113,6 +113,7 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_term(case: Algorithm) -> 
 def test_regularised_agents_have_larger_worst_margins(case: Algorithm) -> None:
     @torch.no_grad()
     def margin(agent: SADQN) -> float:
+        assert agent.replay_buffer is not None
         states = torch.from_numpy(agent.replay_buffer.observations[:200, 0]).float()
         q = agent.q_function
         return float(
