@@ -4,11 +4,14 @@ from robustsuite.bounds.rules import (
     activation,
     arithmetic,
     convolution,
+    indexing,
     linear,
     normalization,
     pooling,
     reduction,
+    selection,
     shape,
+    softmax,
 )
 from robustsuite.bounds.rules.table import Rule, Table
 
@@ -16,11 +19,14 @@ TABLE: Table = {
     **activation.TABLE,
     **arithmetic.TABLE,
     **convolution.TABLE,
+    **indexing.TABLE,
     **linear.TABLE,
     **normalization.TABLE,
     **pooling.TABLE,
     **reduction.TABLE,
+    **selection.TABLE,
     **shape.TABLE,
+    **softmax.TABLE,
 }
 
 __all__ = ["TABLE", "Rule", "Table"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
-from robustsuite.bounds.program import Affine, Program, Ref
+from robustsuite.bounds.program import Affine, Program, Ref, Refine
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import Product
 from robustsuite.bounds.relaxations.unary import apply_unary
@@ -17,6 +18,7 @@ from robustsuite.bounds.rules.shape import expand, shift
 from robustsuite.bounds.rules.table import Table, constant_like
 
 aten = torch.ops.aten
+MASKED = -1e9  # what a mask of -inf becomes: exp of it is 0, and sums with it stay finite
 Operand = Ref | Tensor | float
 
 
@@ -68,14 +70,22 @@ def scale(g: Program, x: Ref, constant: Tensor | float) -> Ref:
     return g.emit(Scale(constant.expand(x.shape)), x, shape=x.shape)
 
 
-def add(g: Program, x: Operand, y: Operand, alpha: float = 1) -> Ref:
-    """Give ``x + alpha * y``; at least one of them is perturbed."""
+def add(
+    g: Program,
+    x: Operand,
+    y: Operand,
+    alpha: float = 1,
+    *,
+    refine: Refine | None = None,
+    refine_from: Sequence[Ref] = (),
+) -> Ref:
+    """Give ``x + alpha * y``; at least one of them is perturbed. For `refine` see `Program.emit`."""
     if isinstance(x, Ref) and isinstance(y, Ref):
         y = y if alpha == 1 else scale(g, y, alpha)
         if x.index == y.index:
             return scale(g, x, 2.0)
         x, y = _broadcast(g, x, y)
-        return g.emit(Add(), x, y, shape=x.shape)
+        return g.emit(Add(), x, y, shape=x.shape, refine=refine, refine_from=refine_from)
     if isinstance(x, Ref):
         return _add_constant(g, x, y, alpha)
     assert isinstance(y, Ref)
@@ -84,6 +94,7 @@ def add(g: Program, x: Operand, y: Operand, alpha: float = 1) -> Ref:
 
 def _add_constant(g: Program, x: Ref, constant: Any, alpha: float) -> Ref:
     tensor = torch.as_tensor(constant, **constant_like(g)) * alpha
+    tensor = torch.where(tensor == -torch.inf, MASKED, tensor)
     return shift(g, expand(g, x, torch.broadcast_shapes(x.shape, tensor.shape)), tensor)
 
 

@@ -1,14 +1,27 @@
-"""Batch normalisation: one affine map per channel."""
+"""Normalisation: by fixed statistics (batch), by those of the example itself (layer, group, RMS), and norms."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
-from robustsuite.bounds.rules.arithmetic import scale
-from robustsuite.bounds.rules.shape import shift
-from robustsuite.bounds.rules.table import Table
+from robustsuite.bounds.relaxations import functions
+from robustsuite.bounds.relaxations.power import Square
+from robustsuite.bounds.relaxations.product import Product
+from robustsuite.bounds.relaxations.unary import apply_unary
+from robustsuite.bounds.rules.activation import absolute
+from robustsuite.bounds.rules.arithmetic import add, scale
+from robustsuite.bounds.rules.reduction import mean, total
+from robustsuite.bounds.rules.selection import largest
+from robustsuite.bounds.rules.shape import expand, reshape, shift
+from robustsuite.bounds.rules.table import Table, constant_like
+from robustsuite.errors import InvalidInput
 
 aten = torch.ops.aten
 
@@ -42,4 +55,122 @@ def batch_norm(
     return shift(g, scaled, offset.view(space)), None, None
 
 
-TABLE: Table = {aten._native_batch_norm_legit_no_training.default: batch_norm}
+def _standardised(g: Program, x: Ref, axes: Sequence[int], eps: float, *, centred: bool) -> Ref:
+    """Divide by the root of the mean square over `axes`, after taking off the mean where `centred`.
+
+    No result exceeds the root of the number of entries (less one, if centred), whatever the input.
+    """
+    count = math.prod(x.shape[a] for a in axes)
+    if centred:
+        x = add(g, x, expand(g, mean(g, x, axes, True), x.shape), -1)
+    squares = mean(g, apply_unary(g, x, Square()), axes, True)
+    inverse = apply_unary(g, shift(g, squares, torch.tensor(eps, **constant_like(g))), functions.RSQRT)
+    limit = math.sqrt(max(count - 1, 0) if centred else count) * (1 + 1e-5) + 1e-6
+
+    def bounded(inputs: Sequence[Bounds]) -> Bounds:
+        return Bounds(torch.full_like(inputs[0].lower, -limit), torch.full_like(inputs[0].upper, limit))
+
+    wide = expand(g, inverse, x.shape)
+    return g.emit(Product(), x, wide, shape=x.shape, refine=bounded, refine_from=[x])
+
+
+def _affine(g: Program, x: Ref, weight: Tensor | None, bias: Tensor | None) -> Ref:
+    x = x if weight is None else scale(g, x, weight)
+    return x if bias is None else shift(g, x, bias)
+
+
+def layer_norm(
+    g: Program,
+    x: Ref,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    *args: Any,
+) -> Ref:
+    """Normalise over the last axes. Source: Ba et al. 2016, equation 4."""
+    axes = list(range(len(x.shape) - len(normalized_shape), len(x.shape)))
+    return _affine(g, _standardised(g, x, axes, eps, centred=True), weight, bias)
+
+
+def _rms_norm(
+    g: Program,
+    x: Ref,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Ref:
+    axes = list(range(len(x.shape) - len(normalized_shape), len(x.shape)))
+    eps = torch.finfo(constant_like(g)["dtype"]).eps if eps is None else eps
+    return _affine(g, _standardised(g, x, axes, eps, centred=False), weight, None)
+
+
+def group_norm(
+    g: Program,
+    x: Ref,
+    groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    *args: Any,
+) -> Ref:
+    """Normalise over groups of channels. Source: Wu and He 2018, equation 7."""
+    split = reshape(g, x, (x.shape[0], groups, -1))
+    normal = reshape(g, _standardised(g, split, [2], eps, centred=True), x.shape)
+    space = (-1, *(1,) * (len(x.shape) - 2))
+    return _affine(
+        g, normal, None if weight is None else weight.view(space), None if bias is None else bias.view(space)
+    )
+
+
+def _instance_norm(g: Program, x: Ref, weight: Tensor | None, bias: Tensor | None, *args: Any) -> Ref:
+    *_, eps, _ = args
+    return group_norm(g, x, x.shape[1], weight, bias, eps)
+
+
+def vector_norm(
+    g: Program,
+    x: Ref,
+    order: float = 2,
+    axes: Sequence[int] | int | None = None,
+    keepdim: bool = False,
+    **kwargs: Any,
+) -> Ref:
+    """Give the 1-, 2- or infinity-norm over `axes`, all of them by default.
+
+    Raises:
+        InvalidInput: another order.
+    """
+    over = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
+    if order == 2:
+        return apply_unary(g, total(g, apply_unary(g, x, Square()), over, keepdim), functions.SQRT)
+    if order == 1:
+        return total(g, absolute(g, x), over, keepdim)
+    if order == torch.inf:
+        return largest(g, absolute(g, x), over, keepdim)
+    raise InvalidInput(f"norm of order {order} in {g.where}; expected 1, 2 or inf")
+
+
+def _variance(
+    g: Program, x: Ref, axes: Sequence[int] | int | None = None, correction: float = 1, keepdim: bool = False
+) -> Ref:
+    over = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
+    count = math.prod(x.shape[a] for a in over)
+    centred = add(g, x, expand(g, mean(g, x, over, True), x.shape), -1)
+    return scale(g, total(g, apply_unary(g, centred, Square()), over, keepdim), 1 / (count - correction))
+
+
+TABLE: Table = {
+    aten._native_batch_norm_legit_no_training.default: batch_norm,
+    aten.layer_norm.default: layer_norm,
+    aten.native_layer_norm.default: lambda g, *args: (layer_norm(g, *args), None, None),
+    aten.rms_norm.default: _rms_norm,
+    aten.group_norm.default: group_norm,
+    aten.instance_norm.default: _instance_norm,
+    aten.norm.ScalarOpt_dim: lambda g, x, p, dim, keepdim=False: vector_norm(g, x, p or 2, dim, keepdim),
+    aten.linalg_vector_norm.default: vector_norm,
+    aten.var.correction: _variance,
+    aten.var.dim: lambda g, x, dim, unbiased=True, keepdim=False: _variance(
+        g, x, dim, int(unbiased), keepdim
+    ),
+}

@@ -54,7 +54,7 @@ def average_pool(
     def apply(t: Tensor) -> Tensor:
         images = t.reshape(-1, *space)
         pooled = _AVERAGE[dims](images, kernel, stride, padding, ceil_mode, count_include_pad, **extra)
-        return pooled.view(len(t), *x.shape[: -dims - 1], *pooled.shape[1:])
+        return torch.reshape(pooled, (len(t), *x.shape[: -dims - 1], *pooled.shape[1:]))
 
     return g.emit(LinearMap(apply, [x.shape]), x, shape=shape_of(apply, x.shape))
 
@@ -64,7 +64,7 @@ def _adaptive_average(g: Program, x: Ref, size: Sequence[int], *, dims: int = 2)
 
     def apply(t: Tensor) -> Tensor:
         pooled = _ADAPTIVE[dims](t.reshape(-1, *space), list(size))
-        return pooled.view(len(t), *x.shape[: -dims - 1], *pooled.shape[1:])
+        return torch.reshape(pooled, (len(t), *x.shape[: -dims - 1], *pooled.shape[1:]))
 
     return g.emit(LinearMap(apply, [x.shape]), x, shape=shape_of(apply, x.shape))
 

@@ -1,0 +1,173 @@
+"""The elementwise functions of torch, each described by its pieces.
+
+A new function is one entry here and one in `robustsuite.bounds.rules.activation`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from robustsuite.bounds.relaxations.convex import Convex
+from robustsuite.bounds.relaxations.curve import Curve
+from robustsuite.bounds.relaxations.s_shaped import SShaped
+from robustsuite.bounds.relaxations.unary import Relaxation
+from robustsuite.errors import InvalidInput
+
+_SQRT2 = math.sqrt(2.0)
+
+
+class Atan(SShaped):
+    """The inverse tangent."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.atan()
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return 1 / (1 + x * x)
+
+    def second_derivative(self, x: Tensor) -> Tensor:
+        return -2 * x / (1 + x * x).square()
+
+
+class Erf(SShaped):
+    """The error function."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x.erf()
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return (2 / math.sqrt(math.pi)) * (-x * x).exp()
+
+    def second_derivative(self, x: Tensor) -> Tensor:
+        return -2 * x * self.derivative(x)
+
+
+def _density(x: Tensor) -> Tensor:
+    return (-x * x / 2).exp() / math.sqrt(2 * math.pi)
+
+
+def _gelu_derivative(x: Tensor) -> Tensor:
+    return 0.5 * (1 + (x / _SQRT2).erf()) + x * _density(x)
+
+
+_TANH_SCALE, _TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
+
+
+def _gelu_tanh_derivative(x: Tensor) -> Tensor:
+    t = (_TANH_SCALE * (x + _TANH_CUBE * x**3)).tanh()
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _TANH_SCALE * (1 + 3 * _TANH_CUBE * x * x)
+
+
+def _silu_derivative(x: Tensor) -> Tensor:
+    s = x.sigmoid()
+    return s * (1 + x * (1 - s))
+
+
+def _mish_derivative(x: Tensor) -> Tensor:
+    t = functional.softplus(x).tanh()
+    return t + x * x.sigmoid() * (1 - t * t)
+
+
+# Inflection points and minima: roots of the second and first derivatives, in double precision.
+GELU = Curve(
+    "gelu", functional.gelu, _gelu_derivative, (-_SQRT2, _SQRT2), (-1, 1, -1), (-0.7517915246935645,)
+)
+GELU_TANH = Curve(
+    "gelu (tanh)",
+    lambda x: functional.gelu(x, approximate="tanh"),
+    _gelu_tanh_derivative,
+    (-1.41850400879082836, 1.41850400879082836),
+    (-1, 1, -1),
+    (-0.752461422071016258,),
+)
+SILU = Curve(
+    "silu",
+    functional.silu,
+    _silu_derivative,
+    (-2.3993572805154676, 2.3993572805154676),
+    (-1, 1, -1),
+    (-1.2784645427610738,),
+)
+MISH = Curve(
+    "mish",
+    functional.mish,
+    _mish_derivative,
+    (-2.25637639636079312, 1.49057117948542846),
+    (-1, 1, -1),
+    (-1.19243121451549521,),
+)
+
+EXP = Convex("exp", torch.exp, torch.exp, reach=0.99)  # the tangent then stays positive on [l, u]
+LOG = Convex("log", torch.log, torch.reciprocal, -1, domain=(0.0, torch.inf))
+SQRT = Convex("sqrt", torch.sqrt, lambda x: 0.5 * x.rsqrt(), -1, domain=(-5e-324, torch.inf))
+RSQRT = Convex("rsqrt", torch.rsqrt, lambda x: -0.5 * x**-1.5, domain=(0.0, torch.inf))
+LOG_SIGMOID = Convex("logsigmoid", functional.logsigmoid, lambda x: (-x).sigmoid(), -1)
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+SELU = Curve(
+    "selu",
+    functional.selu,
+    lambda x: torch.where(x < 0, SELU_SCALE * SELU_ALPHA * x.clamp(max=0).exp(), SELU_SCALE),
+    (0.0,),
+    (1, 0),
+)
+HARDSWISH = Curve(
+    "hardswish",
+    functional.hardswish,
+    lambda x: torch.where(x <= -3, 0.0, torch.where(x >= 3, 1.0, (2 * x + 3) / 6)),
+    (-3.0, 3.0),
+    (0, 1, 0),
+    (-1.5,),
+)
+HARDSIGMOID = Curve("hardsigmoid", functional.hardsigmoid, torch.zeros_like, (-3.0, 3.0), (0, 0, 0))
+
+
+def softplus(beta: float = 1.0, threshold: float = 20.0) -> Convex:
+    """Give log(1 + exp(beta x)) / beta."""
+    return Convex(
+        "softplus", lambda x: functional.softplus(x, beta, threshold), lambda x: (beta * x).sigmoid()
+    )
+
+
+def elu(alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Curve:
+    """Give scale * x for x > 0, and scale * alpha * (exp(input_scale x) - 1) below (ELU; CELU with its scales)."""
+
+    def function(x: Tensor) -> Tensor:
+        return torch.where(x > 0, scale * x, scale * alpha * (input_scale * x.clamp(max=0)).expm1())
+
+    def derivative(x: Tensor) -> Tensor:
+        left = scale * alpha * input_scale * (input_scale * x.clamp(max=0)).exp()
+        return torch.where(x > 0, scale, left)
+
+    return Curve("elu", function, derivative, (0.0,), (1, 0))
+
+
+def clip(low: float, high: float) -> Curve:
+    """Give x cut to [low, high] (hardtanh, relu6, clamp)."""
+    return Curve("clamp", lambda x: x.clamp(low, high), torch.zeros_like, (low, high), (0, 0, 0))
+
+
+def power(exponent: float) -> Relaxation:
+    """Give x ** exponent for an exponent > 0; one that is not whole needs x >= 0.
+
+    Raises:
+        InvalidInput: the exponent is not positive.
+    """
+    if exponent <= 0:
+        raise InvalidInput(f"exponent is {exponent}; expected > 0")
+
+    def function(x: Tensor) -> Tensor:
+        return x**exponent
+
+    def derivative(x: Tensor) -> Tensor:
+        return exponent * x ** (exponent - 1)
+
+    if exponent == int(exponent):
+        if exponent % 2 == 0:
+            return Convex("pow", function, derivative, least=0.0)
+        return Curve("pow", function, derivative, (0.0,), (-1, 1))
+    sign = 1 if exponent > 1 else -1
+    return Convex("pow", function, derivative, sign, domain=(-5e-324, torch.inf))
