@@ -48,7 +48,6 @@ class Graph:
         """
         self._check(regions)
         program = Program([region.center.unsqueeze(1) for region in regions])
-        program.training = self.module.training
         inputs = iter(Ref(i, step.shape) for i, step in enumerate(program.steps))
         values: dict[fx.Node, Any] = {}
         output: Any = None
@@ -67,6 +66,7 @@ class Graph:
                 output = _first_output(args)
             else:
                 program.where = _where(node)
+                program.training = self._module_of(node).training
                 values[node] = _apply(program, node, args, kwargs)
         if not isinstance(output, Ref):
             raise InvalidInput("the network's output does not depend on its input; nothing to bound")
@@ -88,17 +88,21 @@ class Graph:
         sizes = {len(region.center) for region in regions}
         if len(sizes) > 1:
             raise InvalidInput(f"regions have batch sizes {sorted(sizes)}; expected one size")
-        if self.module.training:
-            active = [
-                name
-                for name, part in self.module.named_modules()
-                if isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0
-            ]
-            if active:
+        for name, part in self.module.named_modules():
+            if isinstance(part, nn.modules.dropout._DropoutNd) and part.training and part.p > 0:
                 raise InvalidInput(
-                    f"dropout '{active[0]}' is in training mode and has no fixed function to bound; "
+                    f"dropout '{name}' is in training mode and has no fixed function to bound; "
                     "call model.eval(), or remove the dropout while training with bounds"
                 )
+
+    def _module_of(self, node: fx.Node) -> nn.Module:
+        """Give the innermost module that a node came from."""
+        for path, _ in reversed((node.meta.get("nn_module_stack") or {}).values()):
+            try:
+                return self.module.get_submodule(path)
+            except AttributeError:
+                continue
+        return self.module
 
 
 def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:

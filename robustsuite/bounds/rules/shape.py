@@ -290,6 +290,10 @@ def _stack(g: Program, parts: Sequence[Ref | Tensor], dim: int = 0) -> Ref:
     return cat(g, raised, axis)
 
 
+def _nothing(g: Program, x: Ref, *args: Any, **kwargs: Any) -> None:
+    """Drop an assertion about dtype, device or size, which tracing has checked."""
+
+
 def _same(g: Program, x: Ref, *args: Any, **kwargs: Any) -> Ref:
     return x
 
@@ -318,6 +322,7 @@ TABLE: Table = {
     aten.repeat.default: _repeat,
     aten.flip.default: _flip,
     aten.roll.default: _roll,
+    aten._assert_tensor_metadata.default: _nothing,
     aten.clone.default: _same,
     aten.contiguous.default: _same,
     aten.alias.default: _same,

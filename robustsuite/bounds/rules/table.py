@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustsuite.bounds.program import Program, Ref, Shape
 
-Rule = Callable[..., Ref | tuple[Ref | None, ...]]
+Rule = Callable[..., Ref | tuple[Ref | None, ...] | None]
 Table = dict[Any, Rule]
 """ATen overload -> rule. A rule takes the program and the operator's arguments (perturbed tensors as `Ref`,
 constants as tensors), adds steps to the program and gives the operator's output."""
