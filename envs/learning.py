@@ -23,7 +23,8 @@ class QLearning:
         timesteps: of the whole training, >= 1.
         environments: stepped side by side in one process, >= 1.
         hidden: widths of the hidden layers (ReLU).
-        learning_rate: of Adam at the start, > 0; falls in a straight line to a twentieth.
+        learning_rate: of Adam at the start, > 0; times the remaining share of the training (0.05 at least) to the power `decay`.
+        decay: see `learning_rate`, >= 0; 1 is a straight line.
         batch_size: transitions per update, >= 1.
         buffer_size: transitions kept for replay, >= 1.
         learning_starts: transitions before the first update, >= 0.
@@ -31,6 +32,7 @@ class QLearning:
         collect: transitions between two rounds of updates, a multiple of `environments`.
         updates: gradient steps per round, >= 1.
         target_every: transitions between copies to the target network (at a round's end at the earliest), >= 1.
+        tau: share of the online network that a copy mixes in, in (0, 1]; 1 copies.
         exploration_fraction: share of the training over which random actions get fewer.
         exploration_final: share of random actions after that.
 
@@ -41,17 +43,19 @@ class QLearning:
         copied twice as often and a falling learning rate reach 500 in half of the steps and hold it longer.
     """
 
-    timesteps: int = 30_000
+    timesteps: int = 40_000
     environments: int = 8
-    hidden: tuple[int, ...] = (64, 64)
-    learning_rate: float = 3e-3
-    batch_size: int = 256
+    hidden: tuple[int, ...] = (128, 128)
+    learning_rate: float = 2e-3
+    decay: float = 1.0
+    batch_size: int = 128
     buffer_size: int = 100_000
     learning_starts: int = 1000
     gamma: float = 0.99
-    collect: int = 128
-    updates: int = 64
-    target_every: int = 10
+    collect: int = 64
+    updates: int = 32
+    target_every: int = 8
+    tau: float = 0.1
     exploration_fraction: float = 0.1
     exploration_final: float = 0.04
 
@@ -60,8 +64,8 @@ class QLearning:
             *(self.timesteps, self.environments, self.batch_size, self.buffer_size),
             *(self.updates, self.target_every, self.collect),
         )
-        if min(counts) < 1 or self.learning_starts < 0 or not self.learning_rate > 0:
-            raise InvalidInput(f"{self}; expected counts >= 1 and learning_rate > 0")
+        if min(counts) < 1 or self.learning_starts < 0 or not (self.learning_rate > 0 and self.decay >= 0):
+            raise InvalidInput(f"{self}; expected counts >= 1, learning_rate > 0 and decay >= 0")
         if self.collect % self.environments:
             raise InvalidInput(
                 f"collect is {self.collect} with {self.environments} environments; expected a multiple of it"
@@ -73,12 +77,12 @@ class QLearning:
 
         from .sa_dqn import SADQN
 
-        start = self.learning_rate
+        start, decay = self.learning_rate, self.decay
         return SADQN(
             "MlpPolicy",
             make_vec_env(environment, n_envs=self.environments, seed=seed),
             robustness=robustness,
-            learning_rate=lambda remaining: start * max(remaining, _LOWEST_SHARE),
+            learning_rate=lambda remaining: start * max(remaining, _LOWEST_SHARE) ** decay,
             batch_size=self.batch_size,
             buffer_size=self.buffer_size,
             learning_starts=self.learning_starts,
@@ -86,6 +90,7 @@ class QLearning:
             train_freq=self.collect // self.environments,
             gradient_steps=self.updates,
             target_update_interval=max(self.target_every, self.environments),
+            tau=self.tau,
             exploration_fraction=self.exploration_fraction,
             exploration_final_eps=self.exploration_final,
             policy_kwargs={"net_arch": list(self.hidden)},
