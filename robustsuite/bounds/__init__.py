@@ -18,11 +18,14 @@ from robustsuite.bounds.crown import crown, crown_ibp
 from robustsuite.bounds.graph import Graph, trace
 from robustsuite.bounds.ibp import ibp
 from robustsuite.bounds.specs import Method, certified, margins
+from robustsuite.bounds.verify import Answer, Verdict, verify
 
 __all__ = [
+    "Answer",
     "Bounds",
     "Graph",
     "Method",
+    "Verdict",
     "alpha_crown",
     "certified",
     "crown",
@@ -30,4 +33,5 @@ __all__ = [
     "ibp",
     "margins",
     "trace",
+    "verify",
 ]

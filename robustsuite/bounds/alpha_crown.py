@@ -69,17 +69,7 @@ def alpha_crown(
     regions = as_regions(region)
     with torch.no_grad():
         program = net.bind(regions)
-        intermediate = math.ceil(steps / _INTERMEDIATE_SHARE)
-
-        def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
-            def improve(part: LinearForm) -> Tensor:
-                return optimise(program, intervals, regions, index, part, intermediate, lr, decay)
-
-            return in_chunks(
-                program, intervals, regions, index, form, improve, max_memory=max_memory, keeps_all=True
-            )
-
-        intervals = tighten(program, regions, refine_with_planes(program, regions, bound))
+        intervals = alpha_intervals(program, regions, steps=steps, lr=lr, decay=decay, max_memory=max_memory)
         form, cheap = output_forms(net, program, intervals, regions, objective, upper=upper)
 
         def improve(part: LinearForm) -> Tensor:
@@ -91,6 +81,29 @@ def alpha_crown(
         )
         tight = from_pairs(value.expand(len(regions[0].center), -1), upper=upper)
         return as_output(net, tight.intersect(cheap), objective)
+
+
+def alpha_intervals(
+    program: Program,
+    regions: Sequence[Region],
+    *,
+    steps: int = 20,
+    lr: float = 0.25,
+    decay: float = 0.98,
+    max_memory: int = MAX_MEMORY,
+) -> list[Bounds]:
+    """Give alpha-CROWN's interval of every step; arguments as for `alpha_crown`."""
+    share = math.ceil(steps / _INTERMEDIATE_SHARE)
+
+    def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
+        def improve(part: LinearForm) -> Tensor:
+            return optimise(program, intervals, regions, index, part, share, lr, decay)
+
+        return in_chunks(
+            program, intervals, regions, index, form, improve, max_memory=max_memory, keeps_all=True
+        )
+
+    return tighten(program, regions, refine_with_planes(program, regions, bound))
 
 
 def optimise(

@@ -20,6 +20,9 @@ from robustsuite.perturbation import BoxRegion, Region
 Choose = Callable[[int, LinearForm, Nonlinear, Sequence[Bounds]], Thetas]
 """Gives the free choices for a step, from its index, the form that arrives, its operation and its input bounds."""
 
+Constrain = Callable[[int, LinearForm], tuple[LinearForm, Tensor | None]]
+"""Changes the form that arrives at a step, and gives a constant (rows, specs or 1) to add, or None."""
+
 MAX_MEMORY = 2**30
 _TEMPORARIES = 6  # tensors of a form's size that live at once in a step of the pass
 
@@ -27,6 +30,11 @@ _TEMPORARIES = 6  # tensors of a form's size that live at once in a step of the 
 def default_choice(index: int, form: LinearForm, op: Nonlinear, inputs: Sequence[Bounds]) -> Thetas:
     """Choose the default planes."""
     return Thetas()
+
+
+def unconstrained(index: int, form: LinearForm) -> tuple[LinearForm, Tensor | None]:
+    """Leave the form as it is."""
+    return form, None
 
 
 def lower_bound(
@@ -38,6 +46,7 @@ def lower_bound(
     *,
     choose: Choose = default_choice,
     through_nonlinear: bool = True,
+    constrain: Constrain = unconstrained,
     observe: Callable[[LinearForm], None] | None = None,
 ) -> Tensor:
     """Bound linear forms of a step's output from below.
@@ -49,6 +58,7 @@ def lower_bound(
         form: coefficients, specs in rows (see `LinearForm`).
         choose: gives the free choices of the nonlinear steps.
         through_nonlinear: False stops at the outputs of nonlinear steps and takes their intervals there.
+        constrain: adds constraints on a step's output by Lagrange multipliers.
         observe: is shown every form on the way (to learn the size of a pass).
 
     Returns:
@@ -68,6 +78,9 @@ def lower_bound(
             continue
         if observe is not None:
             observe(here)
+        here, penalty = constrain(index, here)
+        if penalty is not None:
+            value = value + penalty
         step = program.steps[index]
         if isinstance(step.op, Input):
             value = value + _minimum(here, regions[step.op.number])

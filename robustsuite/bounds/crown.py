@@ -73,6 +73,14 @@ def crown(
     """
     regions = as_regions(region)
     program = net.bind(regions)
+    intervals = intervals_of(program, regions, max_memory=max_memory)
+    return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)
+
+
+def intervals_of(
+    program: Program, regions: Sequence[Region], *, max_memory: int = MAX_MEMORY
+) -> list[Bounds]:
+    """Give CROWN's interval of every step."""
 
     def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
         def pass_backward(part: LinearForm) -> Tensor:
@@ -80,8 +88,7 @@ def crown(
 
         return in_chunks(program, intervals, regions, index, form, pass_backward, max_memory=max_memory)
 
-    intervals = tighten(program, regions, refine_with_planes(program, regions, bound))
-    return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)
+    return tighten(program, regions, refine_with_planes(program, regions, bound))
 
 
 Refine = Callable[[list[Bounds], int, Tensor], Bounds]

@@ -1,0 +1,296 @@
+"""Branch and bound over neurons, with the splits' constraints as Lagrange multipliers (beta-CROWN).
+
+A domain is a part of the region described by intervals of the tensors before the nonlinearities: where an end is
+tighter than the root's, it is a constraint. A lower bound of the objective under the constraints z >= p (or
+z <= p) may subtract beta (z - p) (or beta (p - z)) with any beta >= 0 on the way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robustsuite.bounds.alpha_crown import alpha_intervals
+from robustsuite.bounds.backward import lower_bound
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.ibp import step_interval
+from robustsuite.bounds.linear_form import Dense, LinearForm
+from robustsuite.bounds.program import Input, Nonlinear, Program, Thetas
+from robustsuite.bounds.query import Query
+from robustsuite.bounds.relaxations.relu import ReLU
+from robustsuite.bounds.relaxations.unary import Unary
+from robustsuite.perturbation import Region
+
+_BATCH = 64  # domains that are split at once
+_STEPS = 12
+_LR_ALPHA, _LR_BETA, _DECAY = 0.1, 0.05, 0.95
+_ROOT_STEPS = 20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Domains:
+    """Open parts of the region, most promising last.
+
+    Attributes:
+        group: which rows each has to decide, shape (domains,).
+        lower, upper: intervals before each splittable step, {step: (domains, *shape)}.
+        bound: lower bound of the group's best row so far, shape (domains,).
+    """
+
+    group: Tensor
+    lower: dict[int, Tensor]
+    upper: dict[int, Tensor]
+    bound: Tensor
+
+    def select(self, index: Tensor) -> _Domains:
+        return _Domains(
+            self.group[index],
+            {k: t[index] for k, t in self.lower.items()},
+            {k: t[index] for k, t in self.upper.items()},
+            self.bound[index],
+        )
+
+    def join(self, other: _Domains) -> _Domains:
+        return _Domains(
+            torch.cat([self.group, other.group]),
+            {k: torch.cat([t, other.lower[k]]) for k, t in self.lower.items()},
+            {k: torch.cat([t, other.upper[k]]) for k, t in self.upper.items()},
+            torch.cat([self.bound, other.bound]),
+        )
+
+
+def split_neurons(query: Query) -> tuple[bool, Tensor | None, int]:
+    """Decide a property by splitting neurons.
+
+    Returns:
+        Whether it holds, a counterexample or None, and the number of domains bounded. False without a
+        counterexample: out of time.
+
+    Source: Wang et al. 2021 (2103.06624), section 3; the choice of neurons after Bunel et al. 2020, section 5.
+    """
+    with torch.no_grad():
+        program = query.net.bind((query.region,))
+        root = alpha_intervals(program, (query.region,), steps=_ROOT_STEPS)
+    before = splittable(program)
+    groups = len(query.rows)
+    everywhere = _Domains(
+        torch.arange(groups, device=query.rows.device),
+        {i: root[i].lower.expand(groups, *root[i].lower.shape[1:]) for i in before},
+        {i: root[i].upper.expand(groups, *root[i].upper.shape[1:]) for i in before},
+        torch.full((groups,), -torch.inf, device=query.rows.device),
+    )
+    solver = _Solver(query, program, root)
+    open_, scores, found = solver.bound(everywhere, steps=_ROOT_STEPS)
+    domains = groups
+    while found is None and len(open_.group):
+        if query.out_of_time():
+            return False, None, domains
+        # The worst bounds first: all must be raised, and they may hide a violation.
+        order = open_.bound.argsort(descending=True)
+        rest, worst = order[:-_BATCH], order[-_BATCH:]
+        children = _split(open_.select(worst), {i: s[worst] for i, s in scores.items()})
+        if children is None:
+            return False, None, domains
+        domains += len(children.group)
+        kept, kept_scores = open_.select(rest), {i: s[rest] for i, s in scores.items()}
+        still, new_scores, found = solver.bound(children, steps=_STEPS)
+        open_ = kept.join(still)
+        scores = {i: torch.cat([s, new_scores[i]]) for i, s in kept_scores.items()}
+    return found is None, found, domains
+
+
+def splittable(program: Program) -> list[int]:
+    """Give the steps whose output enters an elementwise nonlinearity."""
+    return sorted({step.inputs[0] for step in program.steps if isinstance(step.op, Unary)})
+
+
+class _Solver:
+    """Bounds batches of domains of one query."""
+
+    def __init__(self, query: Query, program: Program, root: Sequence[Bounds]) -> None:
+        self._query, self._program, self._root = query, program, root
+        self._users = program.users()
+
+    def bound(self, domains: _Domains, *, steps: int) -> tuple[_Domains, dict[int, Tensor], Tensor | None]:
+        """Give the domains that are not proved, with scores for their next split, and a violation if one is met."""
+        count = len(domains.group)
+        index = torch.zeros(count, dtype=torch.long, device=domains.group.device)
+        region = self._query.region.select(index)
+        intervals, empty = self._intervals(domains, region)
+        rows = self._query.rows[domains.group]
+        shape = self._program.steps[self._program.output].shape
+        form = Dense(None, shape, rows.reshape(*rows.shape[:2], *shape))
+        offset = self._query.offset[domains.group]
+        value, scores = self._optimise(form, offset, domains, intervals, region, steps)
+        best = torch.maximum(value.amax(1), domains.bound)
+        unproved = ~((best > 0) | empty)
+        kept = unproved.nonzero().squeeze(1)
+        found = self._try(region, domains.group, kept)
+        still = domains.select(kept)
+        refined = _Domains(
+            still.group,
+            {i: intervals[i].lower[kept] for i in domains.lower},
+            {i: intervals[i].upper[kept] for i in domains.upper},
+            best[kept],
+        )
+        return refined, {i: s[kept] for i, s in scores.items()}, found
+
+    def _intervals(self, domains: _Domains, region: Region) -> tuple[list[Bounds], Tensor]:
+        """Pass the domains' constraints forward by interval arithmetic; an empty interval closes a domain."""
+        count = len(domains.group)
+        intervals: list[Bounds] = []
+        empty = torch.zeros(count, dtype=torch.bool, device=domains.group.device)
+        with torch.no_grad():
+            for i, step in enumerate(self._program.steps):
+                old = self._root[i]
+                if isinstance(step.op, Input):
+                    intervals.append(step_interval(step, intervals, (region,)))
+                    continue
+                new = step_interval(step, intervals, (region,))
+                low, high = torch.maximum(new.lower, old.lower), torch.minimum(new.upper, old.upper)
+                if i in domains.lower:
+                    low = torch.maximum(low, domains.lower[i])
+                    high = torch.minimum(high, domains.upper[i])
+                    # A gap beyond rounding means that no input satisfies the constraints.
+                    slack = 1e-5 * (1 + low.abs())
+                    empty |= (low > high + slack).flatten(1).any(1)
+                intervals.append(Bounds(torch.minimum(low, high), torch.maximum(low, high)))
+        return intervals, empty
+
+    def _optimise(
+        self,
+        form: Dense,
+        offset: Tensor,
+        domains: _Domains,
+        intervals: Sequence[Bounds],
+        region: Region,
+        steps: int,
+    ) -> tuple[Tensor, dict[int, Tensor]]:
+        """Raise the rows' lower bounds over alpha and beta; give the best and the scores for splitting."""
+        thetas: dict[int, Thetas] = {}
+        scores: dict[int, Tensor] = {}
+        raised = {i: (domains.lower[i] > self._root[i].lower + 1e-9).to(offset.dtype) for i in domains.lower}
+        lowered = {i: (domains.upper[i] < self._root[i].upper - 1e-9).to(offset.dtype) for i in domains.upper}
+        betas = {
+            i: tuple(torch.zeros_like(mask).requires_grad_() for mask in (raised[i], lowered[i]))
+            for i in domains.lower
+        }
+
+        def choose(index: int, here: LinearForm, op: Nonlinear, inputs: Sequence[Bounds]) -> Thetas:
+            if index not in thetas:
+                initial = op.initial_thetas(inputs)
+
+                def spread(theta: Tensor | None) -> Tensor | None:
+                    if theta is None:
+                        return None
+                    taken = here.take(theta).unsqueeze(1)
+                    shape = (taken.shape[0], here.a.shape[1], *taken.shape[2:])
+                    return taken.expand(shape).clone().requires_grad_()
+
+                thetas[index] = Thetas(spread(initial.lower), spread(initial.upper))
+            source = self._program.steps[index].inputs[0]
+            if source in betas and isinstance(op, Unary):
+                scores[source] = _score(op, here, inputs[0])
+            return thetas[index]
+
+        def constrain(index: int, here: LinearForm) -> tuple[LinearForm, Tensor | None]:
+            if index not in betas:
+                return here, None
+            at_low, at_high = betas[index][0] * raised[index], betas[index][1] * lowered[index]
+            dense = here.dense()
+            a = dense.a - (at_low - at_high).unsqueeze(1)
+            constant = (at_low * domains.lower[index] - at_high * domains.upper[index]).flatten(1).sum(1)
+            return dense.with_coefficients(a), constant.unsqueeze(1)
+
+        best = torch.full_like(offset, -torch.inf)
+        with torch.enable_grad():
+            optimiser: torch.optim.Adam | None = None
+            for step in range(steps + 1):
+                value = offset + lower_bound(
+                    self._program,
+                    intervals,
+                    (region,),
+                    self._program.output,
+                    form,
+                    choose=choose,
+                    constrain=constrain,
+                )
+                best = torch.maximum(best, value.detach())
+                done = bool((best.amax(1) > 0).all())
+                if step == steps or done or self._query.out_of_time():
+                    break
+                alphas = [t for pair in thetas.values() for t in (pair.lower, pair.upper) if t is not None]
+                free_betas = [b for pair in betas.values() for b in pair]
+                if optimiser is None:
+                    optimiser = torch.optim.Adam(
+                        [{"params": alphas, "lr": _LR_ALPHA}, {"params": free_betas, "lr": _LR_BETA}]
+                    )
+                optimiser.zero_grad(set_to_none=True)
+                (-value.sum()).backward(inputs=[*alphas, *free_betas])
+                optimiser.step()
+                with torch.no_grad():
+                    for theta in alphas:
+                        theta.clamp_(0, 1)
+                    for beta in free_betas:
+                        beta.clamp_(min=0)
+                    for part in optimiser.param_groups:
+                        part["lr"] *= _DECAY
+        for i in betas:  # what no backward pass met has nothing to gain
+            scores.setdefault(i, torch.zeros_like(intervals[i].lower))
+        return best, scores
+
+    def _try(self, region: Region, group: Tensor, kept: Tensor) -> Tensor | None:
+        """Run one steepest step from the clean input through the network for the domains still open."""
+        if len(kept) == 0:
+            return None
+        some = kept[:1]
+        part = region.select(some)
+        point = part.center.detach().requires_grad_()
+        with torch.enable_grad():
+            value = self._query.values(point).gather(1, group[some].unsqueeze(1)).sum()
+            (gradient,) = torch.autograd.grad(value, point)
+        return self._query.violation(part.minimizer_of(gradient))
+
+
+def _score(op: Unary, form: LinearForm, ends: Bounds) -> Tensor:
+    """Estimate how much a split of each neuron would raise the bound: its part in the relaxation's gap.
+
+    A negative coefficient pays the upper line's height over the function, a positive one the lower line's depth.
+    """
+    with torch.no_grad():
+        l, u = ends.lower, ends.upper
+        lines = op.relaxation.lines(l, u, None, None)
+        middle = torch.zeros_like(l) if isinstance(op.relaxation, ReLU) else (l + u) / 2
+        value = op.relaxation(middle)
+        above = lines.upper_slope * middle + lines.upper_intercept - value
+        a = form.dense().a.detach()
+        falling, rising = (-a).clamp(min=0).amax(1), a.clamp(min=0).amax(1)
+        unresolved = op.relaxation.unresolved(l, u)
+        gap = falling * above + 0.1 * rising * torch.minimum(-l, u).clamp(min=0)
+        return torch.where(unresolved, gap + 1e-12, 0.0)
+
+
+def _split(domains: _Domains, scores: dict[int, Tensor]) -> _Domains | None:
+    """Cut each domain in two at its neuron of the highest score; None where nothing is left to split."""
+    order = sorted(scores)
+    flat = torch.cat([scores[i].flatten(1) for i in order], 1)
+    top, chosen = flat.max(1)
+    if bool((top <= 0).any()):
+        return None
+    first = domains.select(torch.arange(len(top), device=top.device))
+    second = domains.select(torch.arange(len(top), device=top.device))
+    begin = 0
+    for i in order:
+        size = scores[i][0].numel()
+        where = torch.nn.functional.one_hot((chosen - begin).clamp(0, size - 1), size).bool()
+        where &= ((chosen >= begin) & (chosen < begin + size)).unsqueeze(1)
+        where = where.view_as(domains.lower[i])
+        l, u = domains.lower[i], domains.upper[i]
+        point = torch.where((l < 0) & (u > 0), 0.0, (l + u) / 2)
+        first.lower[i] = torch.where(where, point, l)
+        second.upper[i] = torch.where(where, point, u)
+        begin += size
+    return first.join(second)
