@@ -15,6 +15,7 @@ Trace a module once, bind a perturbation to a batch, call a method:
 from robustsuite.bounds.alpha_crown import alpha_crown
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.crown import crown, crown_ibp
+from robustsuite.bounds.forward import forward
 from robustsuite.bounds.graph import Graph, trace
 from robustsuite.bounds.ibp import ibp
 from robustsuite.bounds.specs import Method, certified, margins
@@ -30,6 +31,7 @@ __all__ = [
     "certified",
     "crown",
     "crown_ibp",
+    "forward",
     "ibp",
     "margins",
     "trace",

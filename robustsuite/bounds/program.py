@@ -20,6 +20,7 @@ from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.planes import Planes
 
 Shape = tuple[int, ...]
 
@@ -38,6 +39,25 @@ class Affine(ABC):
     @abstractmethod
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         """Turn coefficients of the output into coefficients of each input (the constant left out)."""
+
+    def planes(self, *xs: Planes) -> Planes:
+        """Push planes forward: a negative coefficient of the map takes the plane of the other side.
+
+        By default by `interval`, which is linear in the ends: applied to each column of the slopes, less the
+        constant.
+        """
+        batch, inputs = xs[0].lower_slope.shape[:2]
+        ends = self.interval(*(Bounds(x.lower_constant, x.upper_constant) for x in xs))
+        columns = self.interval(
+            *(Bounds(x.lower_slope.flatten(0, 1), x.upper_slope.flatten(0, 1)) for x in xs)
+        )
+        offset = self.offset()
+        lower, upper = columns.lower, columns.upper
+        if offset is not None:
+            lower, upper = lower - offset, upper - offset
+        return Planes(
+            lower.unflatten(0, (batch, inputs)), ends.lower, upper.unflatten(0, (batch, inputs)), ends.upper
+        )
 
     def offset(self) -> Tensor | None:
         """Give the map's value at zero, shape (batch or 1, *output), or None where it is zero."""
@@ -84,6 +104,10 @@ class Nonlinear(ABC):
         Returns:
             Coefficients of each input, and the constant, shape (rows, specs).
         """
+
+    @abstractmethod
+    def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
+        """Push planes of the inputs forward, with the default planes of the map on the intervals `inputs`."""
 
     def layout(self, form: LinearForm) -> LinearForm:
         """Give the form in the layout that `backward` works in."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
 
 
@@ -37,11 +38,27 @@ class Maximum(Nonlinear):
         contenders = u > l.amax(-1, keepdim=True)
         return contenders & (contenders.sum(-1, keepdim=True) > 1)
 
+    def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
+        lower_slope, upper_slope, upper_intercept = self._slopes(inputs[0])
+        terms = xs[0].scaled(lower_slope, upper_slope).mapped(lambda t: t.sum(-1))
+        return terms.shifted(torch.zeros_like(upper_intercept), upper_intercept)
+
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
         dense = form.dense()
-        l, u = inputs[0].lower, inputs[0].upper
+        lower_slope, upper_slope, upper_intercept = self._slopes(inputs[0])
+        a = dense.a
+        rising = (a >= 0).unsqueeze(-1)
+        slope = torch.where(
+            rising, dense.take_input(lower_slope).unsqueeze(1), dense.take_input(upper_slope).unsqueeze(1)
+        )
+        offset = (a.clamp(max=0) * dense.take(upper_intercept).unsqueeze(1)).flatten(2).sum(2)
+        return (dense.like(a.unsqueeze(-1) * slope),), offset
+
+    def _slopes(self, ends: Bounds) -> tuple[Tensor, Tensor, Tensor]:
+        """Give the slopes of the lower and the upper plane, shape (batch, *out, entries), and the upper constant."""
+        l, u = ends.lower, ends.upper
         best, winner = l.max(-1, keepdim=True)
         lower_slope = functional.one_hot(winner.squeeze(-1), l.shape[-1]).to(l.dtype)
         # Chord of relu(x_i - best) on [l_i - best, u_i - best]; 1 with no intercept for a sole contender.
@@ -55,10 +72,4 @@ class Maximum(Nonlinear):
         use_constant = constant < at_middle
         upper_slope = torch.where(use_constant.unsqueeze(-1), 0.0, upper_slope)
         upper_intercept = torch.where(use_constant, constant, upper_intercept)
-        a = dense.a
-        rising = (a >= 0).unsqueeze(-1)
-        slope = torch.where(
-            rising, dense.take_input(lower_slope).unsqueeze(1), dense.take_input(upper_slope).unsqueeze(1)
-        )
-        offset = (a.clamp(max=0) * dense.take(upper_intercept).unsqueeze(1)).flatten(2).sum(2)
-        return (dense.like(a.unsqueeze(-1) * slope),), offset
+        return lower_slope, upper_slope, upper_intercept

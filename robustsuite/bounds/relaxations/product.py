@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
 
 
@@ -28,6 +29,12 @@ class Product(Nonlinear):
         x, y = xs
         ends = torch.stack([x.lower * y.lower, x.lower * y.upper, x.upper * y.lower, x.upper * y.upper])
         return Bounds(ends.amin(0), ends.amax(0))
+
+    def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
+        (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
+        for_x, for_y = (ly + uy) / 2, (lx + ux) / 2
+        terms = xs[0].scaled(for_x, for_x).plus(xs[1].scaled(for_y, for_y))
+        return terms.shifted(-(lx * ly + ux * uy) / 2, -(lx * uy + ux * ly) / 2)
 
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
@@ -76,6 +83,19 @@ class MatrixProduct(Nonlinear):
         radius = mx.abs() @ ry + rx @ my.abs() + rx @ ry
         return Bounds(middle - radius, middle + radius)
 
+    def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
+        (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
+        for_x, for_y = (ly + uy) / 2, (lx + ux) / 2
+
+        def left(weight: Tensor) -> Callable[[Tensor], Tensor]:
+            return lambda t: t @ _for_columns(weight, t)
+
+        def right(weight: Tensor) -> Callable[[Tensor], Tensor]:
+            return lambda t: _for_columns(weight, t) @ t
+
+        terms = _signed(xs[0], for_x, left).plus(_signed(xs[1], for_y, right))
+        return terms.shifted(-(lx @ ly + ux @ uy) / 2, -(lx @ uy + ux @ ly) / 2)
+
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
@@ -107,3 +127,19 @@ class MatrixProduct(Nonlinear):
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         half = torch.full_like(inputs[0].lower @ inputs[1].lower, 0.5)
         return Thetas(lower=half, upper=half.clone())
+
+
+def _for_columns(weight: Tensor, columns: Tensor) -> Tensor:
+    """Repeat each example's matrix for its columns: (batch, ...) for columns of shape (batch * inputs, ...)."""
+    return weight.repeat_interleave(len(columns) // len(weight), 0)
+
+
+def _signed(x: Planes, weight: Tensor, product: Callable[[Tensor], Callable[[Tensor], Tensor]]) -> Planes:
+    """Push planes through a matrix product whose factor has both signs."""
+    same, other = x.mapped(product(weight.clamp(min=0))), x.mapped(product(weight.clamp(max=0)))
+    return Planes(
+        same.lower_slope + other.upper_slope,
+        same.lower_constant + other.upper_constant,
+        same.upper_slope + other.lower_slope,
+        same.upper_constant + other.lower_constant,
+    )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
 
 
@@ -74,6 +75,12 @@ class Unary(Nonlinear):
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         return self.relaxation.initial(inputs[0].lower, inputs[0].upper)
+
+    def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
+        lines = self.relaxation.lines(inputs[0].lower, inputs[0].upper, None, None)
+        below = 0.0 if lines.lower_intercept is None else lines.lower_intercept
+        below = torch.as_tensor(below, dtype=lines.upper_intercept.dtype, device=lines.upper_intercept.device)
+        return xs[0].scaled(lines.lower_slope, lines.upper_slope).shifted(below, lines.upper_intercept)
 
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas

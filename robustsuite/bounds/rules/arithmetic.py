@@ -32,8 +32,10 @@ class Scale(Affine):
         return xs[0] * self._constant
 
     def interval(self, *xs: Bounds) -> Bounds:
-        ends = xs[0].lower * self._constant, xs[0].upper * self._constant
-        return Bounds(torch.minimum(*ends), torch.maximum(*ends))
+        # Written so that it is linear in the two ends, as `planes` needs it.
+        rising = self._constant >= 0
+        first, second = xs[0].lower * self._constant, xs[0].upper * self._constant
+        return Bounds(torch.where(rising, first, second), torch.where(rising, second, first))
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         constant = form.take(self._constant.unsqueeze(0)).unsqueeze(1)

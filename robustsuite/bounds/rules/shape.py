@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm, OneHot
+from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 
@@ -110,6 +111,9 @@ class Shift(Affine):
 
     def interval(self, *xs: Bounds) -> Bounds:
         return Bounds(xs[0].lower + self._constant, xs[0].upper + self._constant)
+
+    def planes(self, *xs: Planes) -> Planes:
+        return xs[0].shifted(self._constant, self._constant)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         return (form,)
