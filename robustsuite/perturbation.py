@@ -310,19 +310,21 @@ class _Lp(Perturbation):
     def describe(self) -> str:
         return f"{type(self).__name__}({_short(self.eps)})"
 
-    def _ends(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _ends(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         _check_finite(x)
         scale = _per_feature(self.eps, x, "eps")
         lower, upper = x - scale, x + scale
         if self.clip is not None:
             low, high = self.clip
-            if bool(((x < low) | (x > high)).any()):
+            slack = 1e-5 * (high - low)
+            if bool(((x < low - slack) | (x > high + slack)).any()):
                 raise InvalidInput(
                     f"x has values in [{float(x.min()):.4g}, {float(x.max()):.4g}], outside clip {self.clip}; "
                     "scale the data to the clip range, or give the clip range of the data"
                 )
-            lower, upper = lower.clamp(min=low), upper.clamp(max=high)
-        return scale, lower, upper
+            x = x.clamp(low, high)  # data scaled by 255 may be an ulp outside
+            lower, upper = lower.clamp(low, high), upper.clamp(low, high)
+        return x, scale, lower, upper
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +332,8 @@ class Linf(_Lp):
     __doc__ = _Lp.__doc__
 
     def around(self, x: Float[Tensor, "batch *input"]) -> BoxRegion:
-        _, lower, upper = self._ends(x)
-        return BoxRegion(x, lower, upper)
+        center, _, lower, upper = self._ends(x)
+        return BoxRegion(center, lower, upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,8 +341,8 @@ class L2(_Lp):
     __doc__ = _Lp.__doc__
 
     def around(self, x: Float[Tensor, "batch *input"]) -> Ball:
-        scale, lower, upper = self._ends(x)
-        return Ball(2.0, x, scale, lower, upper, clipped=self.clip is not None)
+        center, scale, lower, upper = self._ends(x)
+        return Ball(2.0, center, scale, lower, upper, clipped=self.clip is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,8 +350,8 @@ class L1(_Lp):
     __doc__ = _Lp.__doc__
 
     def around(self, x: Float[Tensor, "batch *input"]) -> Ball:
-        scale, lower, upper = self._ends(x)
-        return Ball(1.0, x, scale, lower, upper, clipped=self.clip is not None)
+        center, scale, lower, upper = self._ends(x)
+        return Ball(1.0, center, scale, lower, upper, clipped=self.clip is not None)
 
 
 @dataclass(frozen=True, slots=True)

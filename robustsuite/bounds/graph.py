@@ -56,7 +56,7 @@ class Graph:
                 if node.name in self._live:
                     values[node] = _attribute(self.module, self._live[node.name])
                 elif node.name in self._constants:
-                    values[node] = self._constants[node.name]
+                    values[node] = self._constants[node.name].to(regions[0].center.device)
                 else:
                     values[node] = next(inputs)
                 continue
@@ -84,6 +84,12 @@ class Graph:
                 raise InvalidInput(
                     f"the region's examples have shape {tuple(region.center.shape[1:])}; the network was traced "
                     f"with examples of shape {shape}: the first axis is the batch"
+                )
+            mine = next((p for p in self.module.parameters() if p.is_floating_point()), region.center)
+            if (mine.dtype, mine.device) != (region.center.dtype, region.center.device):
+                raise InvalidInput(
+                    f"the region is {region.center.dtype} on {region.center.device} and the network {mine.dtype} "
+                    f"on {mine.device}; move one of them with .to(...)"
                 )
         sizes = {len(region.center) for region in regions}
         if len(sizes) > 1:
@@ -165,6 +171,11 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
                 constant = exported.constants[spec.target]
                 assert isinstance(constant, Tensor)
                 constants[name] = constant
+        if len(signature.user_outputs) != 1:
+            raise InvalidInput(
+                f"the module returns {len(signature.user_outputs)} tensors; wrap it in a module that returns the "
+                "one to bound"
+            )
         nodes = tuple(exported.graph.nodes)
         _check_operators(nodes)
         output_node = _first_output(nodes[-1].args)
