@@ -13,6 +13,7 @@ import torch
 
 from robustsuite import seeding
 from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Linf
 from robustsuite.records import Record
 from robustsuite.report import statistics
 from robustsuite.report.statistics import Estimate
@@ -37,6 +38,7 @@ class Evaluation:
         episodes: per attack and eps, >= 1; the figures of a report need at least 20.
         eps: radii of the curve, in standard deviations of each coordinate, > 0.
         adversaries: each plays the whole curve.
+        details: also give "kept_actions" and "certified_return". See `evaluate`.
 
     Raises:
         InvalidInput: no episode, or a radius that is not positive.
@@ -45,6 +47,7 @@ class Evaluation:
     episodes: int = 20
     eps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     adversaries: tuple[Adversary, ...] = (RandomNoise(), PGDOnQ())
+    details: bool = False
 
     def __post_init__(self) -> None:
         if self.episodes < 1 or any(not 0 < eps < float("inf") for eps in self.eps):
@@ -69,10 +72,10 @@ def evaluate(
 ) -> list[Record]:
     """Measure an agent with deterministic actions, one reset seed per episode.
 
-    Metrics: "return" (natural; under each attack; lowest of all attacks for each episode), "kept_actions" (share of the
-    natural steps at which PGD does not change the action), "certified_actions" (share of them at which nothing in B can,
-    by IBP and by CROWN), "certified_return" (what no adversary in B can undercut, where the environment is known to be
-    deterministic). Intervals: bootstrap over episodes.
+    Metrics: "return" (natural; under each attack; lowest of all attacks for each episode), "certified_actions" (share of
+    the natural steps at which nothing in B can change the action, by IBP and by CROWN); as details "kept_actions" (share
+    of them at which PGD does not change the action) and "certified_return" (what no adversary in B can undercut, where
+    the environment is known to be deterministic). Intervals: bootstrap over episodes.
 
     Args:
         agent: on an environment whose deviations `scale.published` knows.
@@ -168,19 +171,8 @@ def _action_rows(
     rows = []
     for eps in evaluation.eps:
         ball = scale.ball(eps, std)
-        started = time.perf_counter()
-        attack = PGDOnQ()
-        shown = attack(q, states, ball, generator=seeding.generator(seed, "kept actions", repr(eps)))
-        kept = (q.greedy(shown) == q.greedy(states)).cpu().numpy()
-        rows.append(
-            _Row(
-                metric="kept_actions",
-                estimate=share_of_steps(kept, natural),
-                perturbation=scale.describe(eps),
-                method=attack.name,
-                seconds=time.perf_counter() - started,
-            )
-        )
+        if evaluation.details:
+            rows.append(_kept_row(q, states, natural, eps, ball, seed=seed))
         for name, method in METHODS.items():
             started = time.perf_counter()
             certified = certified_actions(q, states, ball, method=method).cpu().numpy()
@@ -194,7 +186,7 @@ def _action_rows(
                     seconds=seconds,
                 )
             )
-            if env in LOWEST_REWARD and horizon is not None:
+            if evaluation.details and env in LOWEST_REWARD and horizon is not None:
                 values = certified_returns(
                     natural, certified, lowest_reward=LOWEST_REWARD[env], horizon=horizon
                 )
@@ -208,6 +200,22 @@ def _action_rows(
                     )
                 )
     return rows
+
+
+def _kept_row(
+    q: QFunction, states: torch.Tensor, natural: Rollout, eps: float, ball: Linf, *, seed: int
+) -> _Row:
+    started = time.perf_counter()
+    attack = PGDOnQ()
+    shown = attack(q, states, ball, generator=seeding.generator(seed, "kept actions", repr(eps)))
+    kept = (q.greedy(shown) == q.greedy(states)).cpu().numpy()
+    return _Row(
+        metric="kept_actions",
+        estimate=share_of_steps(kept, natural),
+        perturbation=scale.describe(eps),
+        method=attack.name,
+        seconds=time.perf_counter() - started,
+    )
 
 
 def share_of_steps(flags: npt.NDArray[np.bool_], played: Rollout, *, seed: int = 0) -> Estimate:

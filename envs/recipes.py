@@ -109,12 +109,11 @@ _CARTPOLE_STD = scale.published("CartPole-v1")
 _ACROBOT_STD = scale.published("Acrobot-v1")
 _CARTPOLE = Robustness(
     perturbation=scale.ball(0.1, _CARTPOLE_STD),
-    kappa=1.0,
-    c=0.2,
+    kappa=0.2,
     regularizer=ConvexRegularizer(beta_start=1.0, beta_end=1.0),
     ramp=EpsRamp(start=0.6, end=0.8),
 )
-_CARTPOLE_ROBUST = Validation(every=1000, eps=0.2, enough=500.0, attack_from=0.5)
+_CARTPOLE_ROBUST = Validation(every=1000, eps=0.2, enough=500.0, patience=1, attack_from=0.5)
 _CARTPOLE_LONG = QLearning(timesteps=40_000)
 
 _ALL = (
@@ -142,8 +141,7 @@ _ALL = (
         learning=_CARTPOLE_LONG,
         robustness=Robustness(
             perturbation=scale.ball(0.1, _CARTPOLE_STD),
-            kappa=1.0,
-            c=0.2,
+            kappa=0.2,
             regularizer=PGDRegularizer(steps=5),
             ramp=EpsRamp(start=0.6, end=0.8),
         ),

@@ -82,5 +82,5 @@ def stacked(perturbations: Sequence[Linf]) -> Linf:
 
 
 def describe(eps: float) -> str:
-    """Give the text that names the ball in a table, such as ``Linf(0.2 std)``."""
-    return f"Linf({eps:g} std)"
+    """Give the text that names the ball in a table, such as ``Linf_std(0.2)``: eps counts standard deviations."""
+    return f"Linf_std({eps:g})"

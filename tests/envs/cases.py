@@ -58,7 +58,6 @@ ALGORITHMS = [
 ADVERSARIES: list[Adversary] = [
     RandomNoise(),
     PGDOnQ(steps=5),
-    PGDOnQ(steps=3, restarts=2),
     MinQ(steps=5),
     TowardAction(action=1, steps=5),
 ]

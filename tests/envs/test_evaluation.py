@@ -25,7 +25,7 @@ ADVERSARIES: tuple[Adversary, ...] = (RandomNoise(), PGDOnQ(steps=2), TowardActi
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    evaluation = Evaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES)
+    evaluation = Evaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES, details=True)
     return evaluate(controller(), evaluation, subject="controller", seed=0, recipe="none")
 
 
@@ -39,7 +39,7 @@ def test_the_controller_balances(records: list[Record]) -> None:
 
 
 def test_certified_attacked_and_natural_are_in_order(records: list[Record]) -> None:
-    for eps in ("Linf(0.05 std)", "Linf(0.5 std)"):
+    for eps in ("Linf_std(0.05)", "Linf_std(0.5)"):
         lowest = value(records, "return", eps, STRONGEST)
         assert value(records, "certified_return", eps, "IBP") <= lowest
         assert value(records, "certified_return", eps, "CROWN") <= lowest <= 500
@@ -56,8 +56,16 @@ def test_records_say_on_what_and_how_many(records: list[Record]) -> None:
     assert len({r.key for r in records}) == len(records)
 
 
+def test_details_are_left_out_unless_asked_for(records: list[Record]) -> None:
+    plain = evaluate(
+        controller(), Evaluation(episodes=1, eps=(0.05,), adversaries=()), subject="controller", seed=0
+    )
+    assert {r.metric for r in plain} == {"return", "certified_actions"}
+    assert {r.metric for r in records} == {"return", "certified_actions", "certified_return", "kept_actions"}
+
+
 def test_same_seed_same_records(records: list[Record]) -> None:
-    evaluation = Evaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES)
+    evaluation = Evaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES, details=True)
     again = evaluate(controller(), evaluation, subject="controller", seed=0, recipe="none")
     assert [(r.key, r.value, r.low, r.high) for r in again] == [
         (r.key, r.value, r.low, r.high) for r in records
