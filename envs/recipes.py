@@ -114,7 +114,6 @@ _CARTPOLE = Robustness(
     ramp=EpsRamp(start=0.6, end=0.8),
 )
 _CARTPOLE_ROBUST = Validation(every=1000, eps=0.2, enough=500.0, patience=1, attack_from=0.5)
-_CARTPOLE_LONG = QLearning(timesteps=40_000)
 
 _ALL = (
     QAgent(
@@ -129,7 +128,6 @@ _ALL = (
         description="SA-DQN on CartPole, regularised by CROWN-IBP bounds of Q differences",
         environment="CartPole-v1",
         subject="SA-DQN (convex)",
-        learning=_CARTPOLE_LONG,
         robustness=_CARTPOLE,
         validation=_CARTPOLE_ROBUST,
     ),
@@ -138,7 +136,6 @@ _ALL = (
         description="SA-DQN on CartPole, regularised by PGD on the margin",
         environment="CartPole-v1",
         subject="SA-DQN (PGD)",
-        learning=_CARTPOLE_LONG,
         robustness=Robustness(
             perturbation=scale.ball(0.1, _CARTPOLE_STD),
             kappa=0.2,
@@ -163,11 +160,11 @@ _ALL = (
         learning=QLearning(timesteps=60_000, learning_rate=1e-3),
         robustness=Robustness(
             perturbation=scale.ball(0.1, _ACROBOT_STD),
-            kappa=0.5,
+            kappa=0.1,
             regularizer=ConvexRegularizer(beta_start=1.0, beta_end=1.0),
-            ramp=EpsRamp(start=0.4, end=0.8),
+            ramp=EpsRamp(start=0.5, end=0.7),
         ),
-        validation=Validation(every=4000, eps=0.1),
+        validation=Validation(every=4000, eps=0.1, attack_from=0.5),
     ),
 )
 
