@@ -7,6 +7,7 @@ take these two.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -226,9 +227,11 @@ def _least_l2_in_box(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:
     with torch.no_grad():
         # The answer is clip(-t slope) for the t at which its norm is 1: search log t.
         size = norms.norm(slope, 2).clamp(min=torch.finfo(slope.dtype).tiny)
+        most = math.log(torch.finfo(slope.dtype).max) - 0.5  # a slope of zero would let t overflow
         small, large = -size.log(), -size.log()
         for _ in range(_BISECTIONS):
-            large = torch.where(_clipped_norm(slope, large, low, high) < 1, large + 1, large)
+            longer = (large + 1).clamp(max=most)
+            large = torch.where(_clipped_norm(slope, large, low, high) < 1, longer, large)
         for _ in range(_BISECTIONS):
             middle = (small + large) / 2
             inside = _clipped_norm(slope, middle, low, high) < 1
@@ -237,8 +240,7 @@ def _least_l2_in_box(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:
         z = torch.clamp(-t * slope, low, high)
     dual = (slope * z).sum(-1) + (z.square().sum(-1) - 1) / (2 * t.squeeze(-1))
     # The corner of the box is the answer when it lies in the ball.
-    value = torch.where(norms.norm(corner, 2) <= 1, (slope * corner).sum(-1), dual)
-    return torch.where(t.squeeze(-1).isfinite(), value, (slope * corner).sum(-1))
+    return torch.where(norms.norm(corner, 2) <= 1, (slope * corner).sum(-1), dual)
 
 
 def _clipped_norm(slope: Tensor, log_t: Tensor, low: Tensor, high: Tensor) -> Tensor:

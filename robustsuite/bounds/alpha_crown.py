@@ -167,5 +167,5 @@ def optimise(
                     theta.clamp_(0, 1)
             with torch.set_grad_enabled(step + 1 < steps):
                 value = evaluate(resume)
-            best = torch.maximum(best, value.detach())
+            best = torch.fmax(best, value.detach())  # a step that overflowed counts for nothing
     return best

@@ -55,6 +55,8 @@ class Convex(Relaxation):
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
         choice = lower if self.sign > 0 else upper
         point = self._middle(l, u) if choice is None else l + choice * (u - l)
+        # At the border of its domain a function may be vertical: no tangent touches there.
+        point = torch.where(self.derivative(point.detach()).isfinite(), point, self._middle(l, u))
         narrow = is_narrow(l, u)
         at_l, at_u = self(l), self(u)
         slope = torch.where(narrow, 0.0, self.derivative(point))

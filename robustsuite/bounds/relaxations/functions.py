@@ -18,6 +18,7 @@ from robustsuite.bounds.relaxations.unary import Relaxation
 from robustsuite.errors import InvalidInput
 
 _SQRT2 = math.sqrt(2.0)
+_FROM_ZERO = (-1e-45, torch.inf)  # 0 belongs to the domain; the number is the least that is not 0 in float32
 
 
 class Atan(SShaped):
@@ -103,7 +104,7 @@ MISH = Curve(
 
 EXP = Convex("exp", torch.exp, torch.exp, reach=0.99)  # the tangent then stays positive on [l, u]
 LOG = Convex("log", torch.log, torch.reciprocal, -1, domain=(0.0, torch.inf))
-SQRT = Convex("sqrt", torch.sqrt, lambda x: 0.5 * x.rsqrt(), -1, domain=(-5e-324, torch.inf))
+SQRT = Convex("sqrt", torch.sqrt, lambda x: 0.5 * x.rsqrt(), -1, domain=_FROM_ZERO)
 RSQRT = Convex("rsqrt", torch.rsqrt, lambda x: -0.5 * x**-1.5, domain=(0.0, torch.inf))
 LOG_SIGMOID = Convex("logsigmoid", functional.logsigmoid, lambda x: (-x).sigmoid(), -1)
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
@@ -170,4 +171,4 @@ def power(exponent: float) -> Relaxation:
             return Convex("pow", function, derivative, least=0.0)
         return Curve("pow", function, derivative, (0.0,), (-1, 1))
     sign = 1 if exponent > 1 else -1
-    return Convex("pow", function, derivative, sign, domain=(-5e-324, torch.inf))
+    return Convex("pow", function, derivative, sign, domain=_FROM_ZERO)

@@ -1,0 +1,89 @@
+"""The truth that bounds are held against: the extreme outputs that a search finds in a region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from robustsuite.bounds import Bounds
+from robustsuite.perturbation import Region
+
+
+def extremes(
+    model: Callable[[Tensor], Tensor],
+    region: Region,
+    *,
+    samples: int = 20,
+    corners: int = 10,
+    steps: int = 8,
+    generator: torch.Generator | None = None,
+) -> Bounds:
+    """Give the least and the greatest value found of each output, shape (batch, *output).
+
+    Args:
+        model: from a batch of inputs to a batch of outputs.
+        region: where to search.
+        samples: uniform points per example.
+        corners: extreme points in random directions per example.
+        steps: of projected gradient descent and ascent on each output of each example, from a random start.
+        generator: of the points.
+    """
+    generator = generator or torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        tries = [region.center]
+        tries += [region.sample(generator=generator) for _ in range(samples)]
+        tries += [
+            region.minimizer_of(torch.randn(region.center.shape, generator=generator).to(region.center))
+            for _ in range(corners)
+        ]
+        outputs = torch.stack([model(x) for x in tries])
+    low, high = outputs.amin(0), outputs.amax(0)
+    if steps and outputs.is_floating_point():
+        descended = _descend(model, region, low[0].numel(), steps, generator)
+        low = torch.minimum(low, descended.lower.view_as(low))
+        high = torch.maximum(high, descended.upper.view_as(high))
+    return Bounds(low, high)
+
+
+def _descend(
+    model: Callable[[Tensor], Tensor], region: Region, outputs: int, steps: int, generator: torch.Generator
+) -> Bounds:
+    """Attack every output of every example in both directions at once; give the best of all steps."""
+    batch = len(region.center)
+    copies = region.select(torch.arange(batch).repeat_interleave(2 * outputs))
+    target = torch.arange(outputs).repeat_interleave(2).repeat(batch).unsqueeze(1)
+    sign = torch.tensor([1.0, -1.0]).repeat(batch * outputs).to(region.center)
+    point = copies.sample(generator=generator)
+    best = torch.full_like(sign, torch.inf)
+    for step in range(steps + 1):
+        point = point.detach().requires_grad_()
+        with torch.enable_grad():
+            value = sign * model(point).reshape(len(point), -1).gather(1, target).squeeze(1)
+        best = torch.minimum(best, value.detach())
+        if step == steps or not value.requires_grad:
+            break
+        (gradient,) = torch.autograd.grad(value.sum(), point)
+        size = 1.0 if step == 0 else 0.5 * (1 - step / steps)
+        point = copies.project(point.detach() - size * copies.ascent(gradient.nan_to_num()))
+    best = best.view(batch, outputs, 2)
+    return Bounds(best[..., 0], -best[..., 1])
+
+
+def slack(found: Bounds, tolerance: float = 1e-5) -> Tensor:
+    """Give what rounding may cost: `tolerance` relative to one and the greatest value."""
+    return tolerance * (1 + torch.maximum(found.lower.abs(), found.upper.abs()).amax())
+
+
+def assert_encloses(bounds: Bounds, found: Bounds, *, tolerance: float = 1e-5, hint: str = "") -> None:
+    """Assert that bounds are finite and hold every value found."""
+    assert bounds.lower.shape == found.lower.shape, hint
+    assert bool(bounds.lower.isfinite().all() & bounds.upper.isfinite().all()), f"not finite: {hint}"
+    gap = torch.maximum(bounds.lower - found.lower, found.upper - bounds.upper).detach()
+    worst = int(gap.argmax())
+    assert float(gap.max()) <= float(slack(found, tolerance)), (
+        f"broken by {float(gap.max()):.3g} at entry {worst}: bounds "
+        f"[{float(bounds.lower.flatten()[worst])}, {float(bounds.upper.flatten()[worst])}], found "
+        f"[{float(found.lower.flatten()[worst])}, {float(found.upper.flatten()[worst])}] {hint}"
+    )

@@ -1,0 +1,111 @@
+"""Every operator, alone: sound on every kind of region, exact where it should be, and none without a case."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+import torch
+
+from robustsuite import seeding
+from robustsuite.bounds import Bounds
+from robustsuite.bounds.rules import TABLE
+from robustsuite.perturbation import Box
+
+from .cases import METHODS, NETWORKS, OPERATORS, PERTURBATIONS, UNREACHED, Case, Method, Threat, traced
+from .search import assert_encloses, extremes
+
+CASES = OPERATORS + NETWORKS
+_FIRST, *_OTHERS = PERTURBATIONS
+QUICK = [(case, threat) for i, case in enumerate(CASES) for threat in (_FIRST, _OTHERS[i % len(_OTHERS)])]
+QUICK += [(case, threat) for case in NETWORKS for threat in _OTHERS]
+FULL = [(case, threat) for case in CASES for threat in PERTURBATIONS]
+
+
+def _named(pairs: list[tuple[Case, Threat]]) -> pytest.MarkDecorator:
+    unique = list(dict.fromkeys(pairs))
+    return pytest.mark.parametrize(("case", "threat"), unique, ids=[f"{c}-{t}" for c, t in unique])
+
+
+@functools.cache
+def reached() -> set[str]:
+    return {
+        str(node.target) for case in OPERATORS for node in traced(case)._nodes if node.op == "call_function"
+    }
+
+
+def test_names_are_unique() -> None:
+    names = [case.name for case in CASES]
+    assert len(names) == len(set(names))
+
+
+def test_every_operator_has_a_case() -> None:
+    missing = {str(target) for target in TABLE} - reached() - set(UNREACHED)
+    assert not missing, "add a case to OPERATORS in tests/bounds/cases.py"
+    assert not set(UNREACHED) & reached(), "these have a case: take them out of UNREACHED"
+
+
+def _check_soundness(case: Case, threat: Threat, **search: int) -> None:
+    net, region = traced(case), threat.of(case).around(case.inputs())
+    found = extremes(net.module, region, generator=seeding.generator(1, case.name, threat.name), **search)
+    for method in METHODS:
+        assert_encloses(method.call(net, region), found, hint=f"by {method}")
+
+
+@_named(QUICK)
+def test_sound(case: Case, threat: Threat) -> None:
+    _check_soundness(case, threat)
+
+
+@pytest.mark.slow
+@_named(FULL)
+def test_sound_under_long_attacks(case: Case, threat: Threat) -> None:
+    _check_soundness(case, threat, samples=1000, corners=300, steps=40)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_no_perturbation_gives_the_output(case: Case) -> None:
+    x = case.inputs()
+    net = traced(case)
+    y = net.module(x)
+    for method in METHODS:
+        bounds = method.call(net, PERTURBATIONS[0].of(case, 0.0).around(x))
+        torch.testing.assert_close(bounds.lower, y, rtol=1e-4, atol=1e-4, msg=str(method))
+        torch.testing.assert_close(bounds.upper, y, rtol=1e-4, atol=1e-4, msg=str(method))
+
+
+@pytest.mark.parametrize("threat", PERTURBATIONS, ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.affine][::3], ids=str)
+def test_affine_networks_are_bounded_exactly(case: Case, threat: Threat) -> None:
+    """The extremes of an affine function are known: at the minimiser of its own gradient."""
+    net, region = traced(case), threat.of(case).around(case.inputs())
+    x = region.center
+    rows = torch.autograd.functional.jacobian(lambda x: net.module(x).reshape(len(x), -1).sum(0), x)
+    rows = rows.transpose(0, 1).double()  # batch, outputs, *input
+    y = net.module(x).double()
+    flat = y.reshape(len(y), -1)
+    middle = (rows * x.double().unsqueeze(1)).flatten(2).sum(2)
+    wide = threat.of(case).around(x.double())
+    low = flat - middle + wide.minimum(rows, lambda t: t)
+    high = flat - middle - wide.minimum(-rows, lambda t: t)
+    exact = Bounds(low.view_as(y).float(), high.view_as(y).float())
+    for method in METHODS[1:]:  # all but IBP
+        bounds = method.call(net, region)
+        torch.testing.assert_close(bounds.lower, exact.lower, rtol=1e-4, atol=2e-5, msg=str(method))
+        torch.testing.assert_close(bounds.upper, exact.upper, rtol=1e-4, atol=2e-5, msg=str(method))
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m.name in ("ibp", "crown_ibp", "forward")], ids=str)
+@pytest.mark.parametrize("case", CASES[::5] + NETWORKS, ids=str)
+def test_never_wider_than_intervals(case: Case, method: Method) -> None:
+    """`crown_ibp` and `forward` promise it; a smaller box inside a larger one gives intervals inside."""
+    net, x = traced(case), case.inputs()
+    large = Box(case.middle - 0.6, case.middle + 0.5).around(x)
+    small = Box(case.middle - 0.5, case.middle + 0.45).around(x)
+    outer, inner = METHODS[0].call(net, large), method.call(net, small)
+    slack = 1e-5 * (1 + outer.upper.abs().maximum(outer.lower.abs()))
+    assert bool((inner.lower >= outer.lower - slack).all())
+    assert bool((inner.upper <= outer.upper + slack).all())
+    same = METHODS[0].call(net, small)
+    assert bool((inner.lower >= same.lower - slack).all())
+    assert bool((inner.upper <= same.upper + slack).all())
