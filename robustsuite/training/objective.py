@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from robustsuite import bounds
-
-if TYPE_CHECKING:
-    from robustsuite.bounds import Graph
+from robustsuite.bounds import Graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,194 @@
+"""Recipes of image classifiers: standard, adversarial and certified training on the same data, measured alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import nn
+
+from robustsuite import seeding
+from robustsuite.data import load_images
+from robustsuite.evaluation import Evaluation, Identity
+from robustsuite.perturbation import Linf, Perturbation
+from robustsuite.recipes import Recipe
+from robustsuite.records import Record
+from robustsuite.runs import Run
+from robustsuite.training import (
+    Adam,
+    Adversarial,
+    Certified,
+    Linear,
+    Objective,
+    SmoothedRamp,
+    Standard,
+    Steps,
+    Training,
+    fit,
+    initialize_for_ibp,
+    load_model,
+    seeded,
+)
+
+from .models import Architecture, ConvNet, Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classification(Recipe):
+    """Train a classifier of images and measure its clean, attacked and certified accuracy.
+
+    Args:
+        data: "digits", "mnist10k", "cifar10", or what else `robustsuite.data.load_images` takes.
+        subject: what the report calls the model.
+        architecture: of the network.
+        objective: what training minimises.
+        training: how long and in which steps.
+        interval_start: whether the weights start small enough for interval bounds (Shi et al. 2021).
+        perturbations: threat models to measure.
+        evaluation: the attack and the certificates.
+        measured: number of test images that are measured, from the first; None for all.
+    """
+
+    domain: ClassVar[str] = "vision"
+
+    data: str
+    subject: str
+    architecture: Architecture
+    objective: Objective
+    training: Training
+    interval_start: bool = False
+    perturbations: tuple[Perturbation, ...]
+    evaluation: Evaluation = Evaluation()
+    measured: int | None = None
+
+    def train(self, run: Run) -> None:
+        data = load_images(self.data, "train")
+        fit(
+            self._model(tuple(data.x.shape[1:]), data.classes),
+            self.objective,
+            data.x,
+            data.y,
+            training=self.training,
+            run=run,
+            seed=self.seed,
+            device=self.device,
+        )
+
+    def evaluate(self, run: Run) -> list[Record]:
+        data = load_images(self.data, "test", first=self.measured)
+        model = load_model(self._model(tuple(data.x.shape[1:]), data.classes), run, device=self.device)
+        identity = Identity(
+            domain=self.domain, subject=self.subject, data=data.name, seed=self.seed, recipe=self.name
+        )
+        return self.evaluation(model, data.x, data.y, self.perturbations, identity=identity, run=run)
+
+    def _model(self, shape: Shape, classes: int) -> nn.Module:
+        model = seeded(lambda: self.architecture.build(shape, classes), self.seed)
+        if self.interval_start:
+            initialize_for_ibp(model, generator=seeding.generator(self.seed, "init", "intervals"))
+        return model
+
+
+def _linf(*radii: float) -> tuple[Linf, ...]:
+    return tuple(Linf(eps, clip=(0.0, 1.0)) for eps in radii)
+
+
+def _trio(
+    data: str,
+    *,
+    architecture: Architecture,
+    eps: float,
+    measured_eps: tuple[float, ...],
+    epochs: tuple[int, int, int],
+    rate: float,
+    evaluation: Evaluation | None = None,
+    measured: int | None = None,
+) -> tuple[Classification, ...]:
+    """Give the three recipes of a data set: standard, adversarial (PGD) and certified (CROWN-IBP).
+
+    Args:
+        data: name of the data set.
+        architecture: of all three.
+        eps: radius in training.
+        measured_eps: radii in evaluation.
+        epochs: of the three trainings.
+        rate: learning rate.
+        evaluation: None for the default one.
+        measured: number of test images.
+    """
+    perturbation = Linf(eps, clip=(0.0, 1.0))
+    standard, adversarial, certified = epochs
+    plain = Classification(
+        name=f"{data}-standard",
+        description=f"{data}: conv net, standard training",
+        data=data,
+        subject="conv net, standard",
+        architecture=architecture,
+        objective=Standard(),
+        training=Training(epochs=standard, batch_size=64, optimizer=Adam(rate=rate)),
+        perturbations=_linf(*measured_eps),
+        evaluation=evaluation or Evaluation(),
+        measured=measured,
+    )
+    return (
+        plain,
+        replace(
+            plain,
+            name=f"{data}-adversarial",
+            description=f"{data}: conv net, adversarial training (PGD), eps {eps:.3g}",
+            subject="conv net, adversarial",
+            objective=Adversarial(perturbation=perturbation, radius=Linear(length=adversarial / 5)),
+            training=replace(
+                plain.training, epochs=adversarial, rate_schedule=Steps(at=(adversarial * 0.8,))
+            ),
+        ),
+        replace(
+            plain,
+            name=f"{data}-certified",
+            description=f"{data}: conv net, certified training (CROWN-IBP), eps {eps:.3g}",
+            subject="conv net, certified",
+            objective=Certified(
+                perturbation=perturbation,
+                radius=SmoothedRamp(begin=certified * 0.05, length=certified * 0.65),
+                kappa_end=0.25,
+            ),
+            training=replace(
+                plain.training,
+                epochs=certified,
+                rate_schedule=Steps(at=(certified * 0.85,)),
+                gradient_norm=8.0,
+            ),
+            interval_start=True,
+        ),
+    )
+
+
+_DIGITS = _trio(
+    "digits",
+    architecture=ConvNet(channels=(16, 32), hidden=64),
+    eps=0.1,
+    measured_eps=(0.05, 0.1, 0.15),
+    epochs=(20, 25, 40),
+    rate=2e-3,
+)
+_MNIST = _trio(
+    "mnist10k",
+    architecture=ConvNet(channels=(16, 32), repeats=1),
+    eps=0.2,
+    measured_eps=(0.1, 0.2, 0.3),
+    epochs=(10, 20, 60),
+    rate=1e-3,
+    measured=1000,
+)
+_CIFAR = _trio(
+    "cifar10",
+    architecture=ConvNet(channels=(32, 64, 128), repeats=1, hidden=256, mean=0.47, deviation=0.25),
+    eps=2 / 255,
+    measured_eps=(1 / 255, 2 / 255, 8 / 255),
+    epochs=(30, 60, 160),
+    rate=1e-3,
+    measured=1000,
+)
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*_DIGITS, *_MNIST, *_CIFAR)}
+DEMO: tuple[str, ...] = tuple(recipe.name for recipe in _DIGITS)
