@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
+import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -20,7 +21,8 @@ from torch import Tensor
 from robustsuite import norms, seeding
 from robustsuite.errors import InvalidInput
 
-PerFeature = float | tuple[Any, ...]  # a number, or nested tuples of the shape of one example
+# A number, or nested numbers of the shape of one example; kept as a float or nested tuples of floats.
+PerFeature = float | int | Sequence[Any] | Tensor | npt.NDArray[Any]
 Take = Callable[[Tensor], Tensor]
 
 _BISECTIONS = 40
@@ -70,7 +72,7 @@ class Region(ABC):
         """Give the steepest step along `gradient` whose length is the region's radius."""
 
     @abstractmethod
-    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "rows specs"]:
+    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
         """Give the least value of the linear forms ``sum(a * x)`` for x in the region.
 
         Args:
@@ -78,11 +80,14 @@ class Region(ABC):
             take: picks, from a tensor of shape (batch, *input), the entries that the coefficients
                 belong to, as a tensor of shape (rows or 1, *form), with zeros where there is none.
 
+        Returns:
+            Shape (rows, specs); one row per example where the examples share the coefficients (rows = 1).
+
         Source: dual norms; with a clip box the exact solutions of the two convex programmes (see `Ball`).
         """
 
     @abstractmethod
-    def select(self, index: Tensor) -> Self:
+    def select(self, index: Tensor) -> Region:
         """Keep the examples that `index` (integers or booleans) picks."""
 
     def contains(
@@ -126,7 +131,7 @@ class BoxRegion(Region):
     def minimizer_of(self, a: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         return torch.where(a >= 0, self.lower, self.upper)
 
-    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "rows specs"]:
+    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
         middle = take((self.lower + self.upper) / 2).flatten(1).unsqueeze(1)
         radius = take((self.upper - self.lower) / 2).flatten(1).unsqueeze(1)
         a = a.flatten(2)
@@ -197,7 +202,7 @@ class Ball(Region):
             z = torch.zeros_like(g).scatter(1, top.indices, g.gather(1, top.indices).sign() / count)
         return (z * scale).view_as(gradient)
 
-    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "rows specs"]:
+    def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
         center, scale = (take(t).flatten(1).unsqueeze(1) for t in (self.center, self.scale))
         a = a.flatten(2)
         at_center, slope = _dot(a, center), a * scale
@@ -270,7 +275,7 @@ class Perturbation(ABC):
         """
 
     @abstractmethod
-    def scaled(self, factor: float) -> Self:
+    def scaled(self, factor: float) -> Perturbation:
         """Give the same threat model with its radius multiplied by `factor` >= 0."""
 
     @abstractmethod
@@ -306,7 +311,7 @@ class _Lp(Perturbation):
                 raise InvalidInput(f"clip is {self.clip}; expected (lowest, highest) with lowest < highest")
             object.__setattr__(self, "clip", (float(self.clip[0]), float(self.clip[1])))
 
-    def scaled(self, factor: float) -> Self:
+    def scaled(self, factor: float) -> _Lp:
         return replace(self, eps=_map(self.eps, lambda value: value * factor))
 
     def describe(self) -> str:

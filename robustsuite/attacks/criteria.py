@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,6 +13,7 @@ from robustsuite.attacks.losses import Loss
 from robustsuite.errors import InvalidInput
 
 
+@runtime_checkable
 class Criterion(Protocol):
     """Decides success from a model's outputs, and turns a loss into what the attack maximises."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -35,6 +35,7 @@ class AttackResult:
     queries: Int[Tensor, " batch"]
 
 
+@runtime_checkable
 class Attack(Protocol):
     """A frozen dataclass of hyper-parameters that is called on a batch."""
 

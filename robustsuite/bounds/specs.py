@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -20,6 +20,7 @@ from robustsuite.perturbation import Region
 Regions = Region | tuple[Region, ...]
 
 
+@runtime_checkable
 class Method(Protocol):
     """What `ibp`, `crown_ibp`, `crown` and the other bound methods have in common."""
 

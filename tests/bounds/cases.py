@@ -108,12 +108,12 @@ class Threat:
 
 def _box(case: Case, eps: float) -> Box:
     width = torch.linspace(eps, 2 * eps, torch.Size(case.shape).numel()).view(case.shape)
-    return Box((case.middle - width).tolist(), (case.middle + width / 2).tolist())
+    return Box(case.middle - width, case.middle + width / 2)
 
 
 def _per_feature(case: Case, eps: float) -> Linf:
     radius = torch.linspace(0.0, 1.5 * eps, torch.Size(case.shape).numel()).view(case.shape)
-    return Linf(radius.tolist())
+    return Linf(radius)
 
 
 PERTURBATIONS = [
