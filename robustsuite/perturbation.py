@@ -117,7 +117,7 @@ class BoxRegion(Region):
         return torch.clamp(x, self.lower, self.upper)
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
-        unit = norms.sample(seeds, self.lower[0].numel(), torch.inf, dtype=self.lower.dtype)
+        unit = norms.sample(seeds, self.lower.shape[1:].numel(), torch.inf, dtype=self.lower.dtype)
         return self.project(
             (self.lower + self.upper) / 2 + unit.view_as(self.lower) * (self.upper - self.lower) / 2
         )
@@ -174,7 +174,7 @@ class Ball(Region):
         return self._from_unit(norms.project(self._unit(torch.clamp(x, self.lower, self.upper)), self.p))
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
-        return self._from_unit(norms.sample(seeds, self.center[0].numel(), self.p, dtype=self.center.dtype))
+        return self._from_unit(norms.sample(seeds, self.center.shape[1:].numel(), self.p, dtype=self.center.dtype))
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
         return norms.norm((x - self.center).flatten(1), self.p)
