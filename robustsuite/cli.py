@@ -6,6 +6,7 @@ the commands, so that ``robustsuite --help`` is quick.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -183,8 +184,41 @@ def _train_with_fields(name: str, arguments: Sequence[str]) -> int:
         prog=f"robustsuite train {name}",
         description=f"{recipe.description}\n\nExample: robustsuite train {name} --seed 1 --name {name}-1",
         config=(tyro.conf.AvoidSubcommands,),
+        registry=_registry(),
     )
     return _train(chosen, place)
+
+
+def _registry() -> tyro.constructors.ConstructorRegistry:
+    """Teach tyro numbers that may be nested lists, such as a perturbation's radius per feature."""
+    from robustsuite.perturbation import PerFeature
+
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def per_feature(
+        info: tyro.constructors.PrimitiveTypeInfo,
+    ) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+        if info.type != PerFeature:
+            return None
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="FLOAT|LIST",
+            instance_from_str=lambda texts: _tuples(json.loads(texts[0])),
+            is_instance=lambda value: isinstance(value, float | int | tuple),
+            str_from_instance=lambda value: [json.dumps(value)],
+        )
+
+    return registry
+
+
+def _tuples(value: Any) -> Any:
+    """Turn nested lists of numbers into nested tuples."""
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if not isinstance(value, int | float):
+        raise ValueError(f"expected a number or nested lists of numbers, got {value!r}")
+    return float(value)
 
 
 def _train(recipe: Recipe, place: _Place) -> int:

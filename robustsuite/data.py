@@ -284,7 +284,8 @@ def _column(name: str, table: pa.Table, accepted: tuple[str, ...]) -> list[Any]:
 def _labels(name: str, table: pa.Table) -> Tensor:
     labels = _column(name, table, _LABEL_COLUMNS)
     for row, label in enumerate(labels):
-        if not isinstance(label, int):
+        # A column with a gap comes as floating point.
+        if not (isinstance(label, int) or (isinstance(label, float) and label.is_integer())):
             raise InvalidInput(f"data '{name}': row {row} has label {label!r}; expected a class index")
     return torch.tensor(labels, dtype=torch.long)
 

@@ -13,8 +13,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
-from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Protocol
 
 from robustsuite import console, files
 from robustsuite.errors import RobustsuiteError
@@ -30,7 +30,12 @@ class _Finished:
     failure: str | None
 
 
-_Messages = Queue[ProgressEvent | _Finished]
+class _Messages(Protocol):
+    """The queue between the processes, as far as it is used here."""
+
+    def put(self, message: ProgressEvent | _Finished, /) -> None: ...
+
+    def get(self, *, timeout: float) -> ProgressEvent | _Finished: ...
 
 
 def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:

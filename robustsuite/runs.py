@@ -55,6 +55,8 @@ class Progress:
     def to(self, done: int) -> None:
         """Set the count, as after resuming in the middle."""
         event = self._event
+        if done == event.done and self._last:
+            return
         self._event = ProgressEvent(
             run=event.run, description=event.description, done=done, total=event.total
         )

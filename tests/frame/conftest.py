@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,6 +83,20 @@ DEMO = ("count", "count-far")
 '''
 
 
+def install(monkeypatch: pytest.MonkeyPatch, **domains: str) -> None:
+    """Make these domains (module by name) the only ones; other groups of entry points stay as they are."""
+    original = metadata.entry_points
+    points = [
+        metadata.EntryPoint(name=name, value=module, group="robustsuite.domains")
+        for name, module in domains.items()
+    ]
+
+    def entry_points(**selection: Any) -> Any:
+        return points if selection.get("group") == "robustsuite.domains" else original(**selection)
+
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
+
+
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Install the domain "toy" as the only one, and work in an empty folder, which is given."""
@@ -89,8 +104,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir()
     (place / "toydomain.py").write_text(_TOY)
     monkeypatch.syspath_prepend(str(place))
-    point = metadata.EntryPoint(name="toy", value="toydomain", group="robustsuite.domains")
-    monkeypatch.setattr(metadata, "entry_points", lambda **_: (point,))
+    install(monkeypatch, toy="toydomain")
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)

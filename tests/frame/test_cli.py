@@ -1,0 +1,162 @@
+"""The command line: every command works, every wrong call is one line, and Ctrl-C says how to go on."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from robustsuite import records
+from robustsuite.cli import main
+
+
+def run(line: str) -> int:
+    """Run ``robustsuite LINE`` in this process."""
+    try:
+        return main(shlex.split(line))
+    except SystemExit as leaving:  # tyro's help and complaints about options
+        return int(leaving.code or 0)
+
+
+@pytest.mark.parametrize("command", ["demo", "list", "train", "train count", "evaluate", "report", "bench"])
+def test_every_command_has_help_with_an_example(
+    toy: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert run(f"{command} --help") == 0
+    assert f"Example: robustsuite {command}" in capsys.readouterr().out
+
+
+def test_train_writes_a_complete_run(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train count --steps 5 --seed 2 --perturbation.eps 0.2 --name mine") == 0
+    written = capsys.readouterr()
+    assert "5 steps" in written.out
+    assert "report: runs/mine/report.html" in written.err
+    folder = toy / "runs" / "mine"
+    assert {file.name for file in folder.iterdir()} == {
+        *("recipe.json", "records.parquet", "metrics", "checkpoints", "report.html")
+    }
+    found = records.read(folder / "records.parquet")
+    assert {record.seed for record in found} == {2}
+    assert {record.perturbation for record in found} == {"none", "Linf(0.2)"}
+
+
+def test_options_may_stand_before_the_recipe(toy: Path) -> None:
+    assert run("train --seed 4 --out there count") == 0
+    assert records.read(toy / "there" / "count" / "records.parquet")[0].seed == 4
+
+
+def test_evaluate_gives_the_same_records(toy: Path) -> None:
+    assert run("train count") == 0
+    file = toy / "runs" / "count" / "records.parquet"
+    before = records.read(file)
+    file.unlink()
+    assert run("evaluate runs/count") == 0
+    assert records.read(file) == before
+
+
+def test_ctrl_c_tells_how_to_resume(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train count --interrupt-at 2 --name mine") == 130
+    lines = capsys.readouterr().err.splitlines()
+    assert "robustsuite train count --name mine" in lines[-1]
+    assert "--resume" in lines[-1]
+    assert run("train count --interrupt-at 2 --name mine --resume") == 0
+    assert (toy / "runs" / "mine" / "report.html").exists()
+
+
+def test_list_shows_recipes(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("list") == 0
+    out = capsys.readouterr().out
+    assert "count-far" in out
+    assert "Count to three. (demo)" in out
+
+
+def test_report_joins_runs(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train count") == 0
+    assert run("train count-far") == 0
+    assert run("report runs --out both.html") == 0
+    page = (toy / "both.html").read_text()
+    assert page.count("<details") == 2
+    assert "9 steps" in page
+    assert run("report runs/count runs/count-far --out again.html") == 0
+
+
+def test_a_certificate_above_an_attack_is_an_error(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train count --certified 0.8") == 1
+    lines = capsys.readouterr().err.splitlines()
+    [error] = [line for line in lines if line.startswith("error:")]
+    assert "certified (IBP) 0.8000 is above attacked (PGD) 0.7000" in error
+    assert "cannot be true" in (toy / "runs" / "count" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train nothing", "unknown recipe 'nothing'"),
+        ("train count --steps 0", "steps is 0; expected >= 1"),
+        ("train count --device cuda:77", "device 'cuda:77' cannot be used here"),
+        ("train count --device nonsense", "device 'nonsense' cannot be used here"),
+        ("train count --out file/below", "cannot write"),
+        ("train count --resume", "no run at 'runs/count' to resume"),
+        ("evaluate runs/nothing", "no run at 'runs/nothing'"),
+        ("report", "no run given"),
+        ("report runs", "no run at 'runs'"),
+        ("bench --batches 0", "expected numbers >= 1"),
+    ],
+)
+def test_wrong_calls_are_one_line(
+    toy: Path, capsys: pytest.CaptureFixture[str], line: str, message: str
+) -> None:
+    (toy / "file").write_text("")
+    assert run(line) == 2
+    written = capsys.readouterr()
+    assert written.out == ""
+    [error] = written.err.splitlines()
+    assert error.startswith("error: ")
+    assert message in error
+
+
+@pytest.mark.parametrize("line", ["train count --perturbation.eps wide", "train count --setps 3", "nothing"])
+def test_wrong_options_are_explained(toy: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    assert run(line) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_damage_is_one_line(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("train count") == 0
+    for name in ("checkpoints/last.safetensors", "recipe.json", "records.parquet"):
+        file = toy / "runs" / "count" / name
+        whole = file.read_bytes()
+        file.write_bytes(whole[:-20])
+        capsys.readouterr()
+        assert run("report runs/count" if "records" in name else "evaluate runs/count") == 2
+        [error] = capsys.readouterr().err.splitlines()[-1:]
+        assert Path(name).name in error
+        file.write_bytes(whole)
+
+
+def test_debug_shows_the_traceback(toy: Path) -> None:
+    with pytest.raises(ValueError, match="unknown recipe"):
+        main(["train", "nothing", "--debug"])
+
+
+def test_demo_runs_all_and_keeps_the_screen_readable(toy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("demo --jobs 2") == 0
+    written = capfd.readouterr()
+    assert "9 steps" in written.out
+    assert "a library that talks" not in written.out + written.err
+    assert "a library that talks" in (toy / "runs" / "demo" / "count" / "output.log").read_text()
+    assert "2 of 2 runs" in written.err
+    assert (toy / "runs" / "demo" / "report.html").exists()
+    assert run("demo --resume") == 0
+
+
+def test_demo_with_a_broken_domain_says_so_in_one_line(toy: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    module = toy.parent / "plugins" / "toydomain.py"
+    module.write_text(module.read_text().replace("steps=9)", "steps=0)"))
+    assert run("demo") == 1
+    written = capfd.readouterr()
+    errors = [line for line in written.err.splitlines() if line.startswith("error:")]
+    assert errors == ["error: run 'count-far': steps is 0; expected >= 1"]
+    assert "3 steps" in written.out
+    assert "1 of 2 runs" in written.err

@@ -1,0 +1,120 @@
+"""Recipes: the JSON form is exact and cannot choose what is imported; discovery survives broken domains."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from robustsuite import L1, L2, Box, Linf, recipes, serialization
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Perturbation
+from robustsuite.recipes import Recipe
+
+from .conftest import install
+
+
+def _everything() -> list[Recipe]:
+    found = recipes.discover()
+    return [recipe for domain in found.domains.values() for recipe in domain.recipes.values()]
+
+
+def test_the_suite_s_domains_load_and_say_what_the_demo_runs() -> None:
+    found = recipes.discover()
+    assert found.failures == {}
+    assert set(found.domains) >= {"envs", "nlp", "vision"}
+    for domain in found.domains.values():
+        assert domain.demo
+        assert set(domain.demo) <= set(domain.recipes)
+        for name, recipe in domain.recipes.items():
+            assert recipe.name == name
+            assert recipe.description
+
+
+def test_every_recipe_round_trips(tmp_path: Path) -> None:
+    for recipe in _everything():
+        recipes.save_json(recipe, tmp_path / "recipe.json")
+        assert recipes.load_json(tmp_path / "recipe.json") == recipe
+
+
+@pytest.mark.parametrize(
+    "perturbation",
+    [
+        Linf(8 / 255, clip=(0, 1)),
+        L2(0.5),
+        L1((0.1, 0.2)),
+        Linf(((0.0, 1e-17), (3.0, 4.0))),
+        Box(0.0, 1.0),
+    ],
+)
+def test_perturbations_round_trip(perturbation: Perturbation) -> None:
+    text = serialization.to_json(perturbation)
+    assert serialization.from_json(text, Perturbation) == perturbation
+
+
+@pytest.fixture
+def text(toy: Path) -> str:
+    module = importlib.import_module("toydomain")
+    return serialization.to_json(replace(module.RECIPES["count"], seed=7))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"seed"', '"sed"', r"extra fields found \(sed\)"),
+        ('"seed": 7', '"seed": "x"', r"expected int @ \$.seed"),
+        ('"eps": 0.1', '"eps": -1', "eps is -1"),
+        (
+            "robustsuite.perturbation:Linf",
+            "robustsuite.perturbation:L3",
+            "there is no 'robustsuite.perturbation:L3'",
+        ),
+        ("robustsuite.perturbation:Linf", "os:system", "'os:system' is not of this suite"),
+        (
+            "robustsuite.perturbation:Linf",
+            "robustsuite.files:os.system",
+            "is not a class or function defined",
+        ),
+        ("toydomain:Count", "robustsuite.perturbation:L2", "stands where a Recipe is expected"),
+        ("{", "[", "not JSON"),
+    ],
+)
+def test_wrong_json_is_one_line(toy: Path, text: str, old: str, new: str, message: str) -> None:
+    (toy / "recipe.json").write_text(text.replace(old, new, 1))
+    with pytest.raises(InvalidInput, match=message) as error:
+        recipes.load_json(toy / "recipe.json")
+    assert "\n" not in str(error.value)
+    assert "recipe.json" in str(error.value)
+
+
+def test_functions_of_other_packages_do_not_load() -> None:
+    for name in (
+        "os:system",
+        "builtins:eval",
+        "robustsuite.files:os.remove",
+        "robustsuite.files:write_text.__globals__",
+    ):
+        with pytest.raises(InvalidInput):
+            serialization.from_json(f'{{"function": "{name}"}}', object)
+    assert serialization.from_json('{"function": "robustsuite.norms:dual"}', object)(1) == float("inf")
+    with pytest.raises(InvalidInput, match="expected dataclasses, functions, numbers"):
+        serialization.to_json(object())
+
+
+def test_unknown_recipes_name_the_nearest(toy: Path) -> None:
+    with pytest.raises(InvalidInput, match="unknown recipe 'cout'; did you mean 'count'"):
+        recipes.discover().find("cout")
+
+
+def test_a_domain_that_does_not_load_is_one_line(toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, absent="robustsuite.absent", toy="toydomain", needy="needy", broken="broken")
+    plugins = toy.parent / "plugins"
+    (plugins / "needy.py").write_text("import surely_not_installed")
+    (plugins / "broken.py").write_text("1 / 0")
+    found = recipes.discover()
+    assert set(found.domains) == {"toy"}
+    assert found.failures["absent"].endswith("run 'pip install -e .' in the checkout")
+    assert "needs the package 'surely_not_installed'" in found.failures["needy"]
+    assert "does not load: ZeroDivisionError: division by zero" in found.failures["broken"]
