@@ -7,7 +7,8 @@ inside the network: its embedding is zero, and the perturbation leaves it there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from itertools import pairwise
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from .perturbation import word_weights
 
 
+@runtime_checkable
 class Pooling(Protocol):
     """Describes the network from embedded sentences to logits."""
 
@@ -112,6 +114,6 @@ class SentenceClassifier(nn.Module):
 
 def _mlp(sizes: tuple[int, ...]) -> list[nn.Module]:
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes[:-2], sizes[1:-1], strict=True):
+    for inputs, outputs in pairwise(sizes[:-1]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return [*layers, nn.Linear(sizes[-2], sizes[-1])]

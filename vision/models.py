@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from robustsuite.errors import InvalidInput
 Shape = tuple[int, int, int]  # channels, height, width
 
 
+@runtime_checkable
 class Architecture(Protocol):
     """Describes a classifier of images."""
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from robustsuite import seeding
-from robustsuite.data import load_images
+from robustsuite.data import ImageData, load_images
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.perturbation import Linf, Perturbation
 from robustsuite.recipes import Recipe
@@ -30,7 +30,7 @@ from robustsuite.training import (
     seeded,
 )
 
-from .models import Architecture, ConvNet, Shape
+from .models import Architecture, ConvNet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Classification(Recipe):
     def train(self, run: Run) -> None:
         data = load_images(self.data, "train")
         fit(
-            self._model(tuple(data.x.shape[1:]), data.classes),
+            self._model(data),
             self.objective,
             data.x,
             data.y,
@@ -76,14 +76,16 @@ class Classification(Recipe):
 
     def evaluate(self, run: Run) -> list[Record]:
         data = load_images(self.data, "test", first=self.measured)
-        model = load_model(self._model(tuple(data.x.shape[1:]), data.classes), run, device=self.device)
+        model = load_model(self._model(data), run, device=self.device)
         identity = Identity(
             domain=self.domain, subject=self.subject, data=data.name, seed=self.seed, recipe=self.name
         )
         return self.evaluation(model, data.x, data.y, self.perturbations, identity=identity, run=run)
 
-    def _model(self, shape: Shape, classes: int) -> nn.Module:
-        model = seeded(lambda: self.architecture.build(shape, classes), self.seed)
+    def _model(self, data: ImageData) -> nn.Module:
+        _, channels, height, width = data.x.shape
+        shape = (channels, height, width)
+        model = seeded(lambda: self.architecture.build(shape, data.classes), self.seed)
         if self.interval_start:
             initialize_for_ibp(model, generator=seeding.generator(self.seed, "init", "intervals"))
         return model
@@ -100,8 +102,7 @@ def _trio(
     eps: float,
     measured_eps: tuple[float, ...],
     epochs: tuple[int, int, int],
-    rate: float,
-    evaluation: Evaluation | None = None,
+    rates: tuple[float, float, float],
     measured: int | None = None,
 ) -> tuple[Classification, ...]:
     """Give the three recipes of a data set: standard, adversarial (PGD) and certified (CROWN-IBP).
@@ -112,8 +113,7 @@ def _trio(
         eps: radius in training.
         measured_eps: radii in evaluation.
         epochs: of the three trainings.
-        rate: learning rate.
-        evaluation: None for the default one.
+        rates: learning rates of the three trainings.
         measured: number of test images.
     """
     perturbation = Linf(eps, clip=(0.0, 1.0))
@@ -125,9 +125,8 @@ def _trio(
         subject="conv net, standard",
         architecture=architecture,
         objective=Standard(),
-        training=Training(epochs=standard, batch_size=64, optimizer=Adam(rate=rate)),
+        training=Training(epochs=standard, batch_size=64, optimizer=Adam(rate=rates[0])),
         perturbations=_linf(*measured_eps),
-        evaluation=evaluation or Evaluation(),
         measured=measured,
     )
     return (
@@ -139,7 +138,10 @@ def _trio(
             subject="conv net, adversarial",
             objective=Adversarial(perturbation=perturbation, radius=Linear(length=adversarial / 5)),
             training=replace(
-                plain.training, epochs=adversarial, rate_schedule=Steps(at=(adversarial * 0.8,))
+                plain.training,
+                epochs=adversarial,
+                optimizer=Adam(rate=rates[1]),
+                rate_schedule=Steps(at=(adversarial * 0.8,)),
             ),
         ),
         replace(
@@ -155,6 +157,7 @@ def _trio(
             training=replace(
                 plain.training,
                 epochs=certified,
+                optimizer=Adam(rate=rates[2]),
                 rate_schedule=Steps(at=(certified * 0.85,)),
                 gradient_norm=8.0,
             ),
@@ -165,19 +168,19 @@ def _trio(
 
 _DIGITS = _trio(
     "digits",
-    architecture=ConvNet(channels=(16, 32), hidden=64),
+    architecture=ConvNet(channels=(16,)),
     eps=0.1,
     measured_eps=(0.05, 0.1, 0.15),
-    epochs=(20, 25, 40),
-    rate=2e-3,
+    epochs=(20, 25, 30),
+    rates=(2e-3, 2e-3, 5e-3),
 )
 _MNIST = _trio(
     "mnist10k",
-    architecture=ConvNet(channels=(16, 32), repeats=1),
+    architecture=ConvNet(channels=(16, 32)),
     eps=0.2,
     measured_eps=(0.1, 0.2, 0.3),
     epochs=(10, 20, 60),
-    rate=1e-3,
+    rates=(1e-3, 1e-3, 2e-3),
     measured=1000,
 )
 _CIFAR = _trio(
@@ -186,7 +189,7 @@ _CIFAR = _trio(
     eps=2 / 255,
     measured_eps=(1 / 255, 2 / 255, 8 / 255),
     epochs=(30, 60, 160),
-    rate=1e-3,
+    rates=(1e-3, 1e-3, 5e-4),
     measured=1000,
 )
 

@@ -82,7 +82,7 @@ def fit(
     model: nn.Module,
     objective: Objective,
     x: Float[Tensor, "n *input"] | Int[Tensor, "n *input"],
-    y: Int[Tensor, " n"],
+    y: Int[Tensor, " labels"],
     *,
     training: Training,
     run: Run,
@@ -215,7 +215,7 @@ def _update(
             raise _diverged(step, f"term '{name}'", found[name])
     optimizer.zero_grad(set_to_none=True)
     # Each process holds the mean over its part: weighted, their mean is the mean over the batch.
-    (loss.total * (share * workers.count)).backward()  # type: ignore[no-untyped-call]
+    (loss.total * (share * workers.count)).backward()
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     workers.average_gradients(parameters)
     limit = math.inf if training.gradient_norm is None else training.gradient_norm

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -74,6 +74,7 @@ class Progress:
         return self.step / self.steps
 
 
+@runtime_checkable
 class Objective(Protocol):
     """A frozen dataclass of hyper-parameters that is called on a batch."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import bisect
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from robustsuite.errors import InvalidInput
 
 
+@runtime_checkable
 class Schedule(Protocol):
     """Gives a number for each moment of training."""
 
@@ -126,12 +127,12 @@ class Cosine:
         return 0.5 * (1 + math.cos(math.pi * min(max(epoch / self.length, 0.0), 1.0)))
 
 
-def follow(ramp: float, end: float) -> float:
-    """Give a weight that goes from 1 to `end` while `ramp` goes from 0 to 1: ``1 - ramp (1 - end)``.
+def follow(ramp: float, start: float, end: float) -> float:
+    """Give a weight that goes from `start` to `end` while `ramp` goes from 0 to 1.
 
     Source: Zhang et al. 2020 (CROWN-IBP): how kappa and beta follow the radius.
     """
-    return 1 - ramp * (1 - end)
+    return start + ramp * (end - start)
 
 
 def _check_span(begin: float, length: float) -> None:

@@ -16,39 +16,45 @@ from robustsuite.perturbation import Perturbation, Region
 from robustsuite.training.objective import Loss, Progress
 from robustsuite.training.schedules import Constant, Schedule, follow
 
+_WEIGHTS = ("kappa_start", "kappa_end", "beta_start", "beta_end")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certified:
     """CROWN-IBP training: ``kappa CE(f(x)) + (1 - kappa) CE(-lower bounds of the margins, 0 for the label)``.
 
     The margins' lower bounds are ``beta CROWN-IBP + (1 - beta) IBP``. While the radius grows from 0, kappa and
-    beta go from 1 to their ends in step with it. With ``beta_end=0`` training ends on IBP alone.
+    beta go from their starts to their ends in step with it. With ``beta_end=0`` training ends on IBP alone;
+    with ``beta_start=0`` too, it is IBP training throughout.
 
     Source: Zhang et al. 2020 (CROWN-IBP), equations 12 and 13; Gowal et al. 2018 for IBP.
 
     Args:
         perturbation: the threat model, at its full radius.
         radius: factor on the radius by epoch, from 0 to 1, such as `SmoothedRamp`.
-        kappa_end: weight of the clean loss at full radius, in [0, 1].
-        beta_end: weight of CROWN-IBP at full radius, in [0, 1].
+        kappa_start, kappa_end: weights of the clean loss at radius 0 and at full radius, in [0, 1].
+        beta_start, beta_end: weights of CROWN-IBP at radius 0 and at full radius, in [0, 1].
     """
 
     perturbation: Perturbation
     radius: Schedule = Constant(1.0)
+    kappa_start: float = 1.0
     kappa_end: float = 0.5
+    beta_start: float = 1.0
     beta_end: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.kappa_end <= 1 and 0 <= self.beta_end <= 1):
-            raise InvalidInput(
-                f"kappa_end is {self.kappa_end} and beta_end {self.beta_end}; expected both in [0, 1]"
-            )
+        weights = {name: getattr(self, name) for name in _WEIGHTS}
+        wrong = [f"{name} is {value}" for name, value in weights.items() if not 0 <= value <= 1]
+        if wrong:
+            raise InvalidInput(f"{', '.join(wrong)}; expected weights in [0, 1]")
 
     def __call__(
         self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress
     ) -> Loss:
         factor = self.radius(progress.epoch)
-        kappa, beta = follow(factor, self.kappa_end), follow(factor, self.beta_end)
+        kappa = follow(factor, self.kappa_start, self.kappa_end)
+        beta = follow(factor, self.beta_start, self.beta_end)
         logits = model(x)
         clean = functional.cross_entropy(logits, y)
         if factor == 0:

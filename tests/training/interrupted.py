@@ -1,0 +1,79 @@
+"""A training in a process of its own that may kill itself: ``python -m tests.training.interrupted FOLDER STEP``.
+
+STEP is the update before which the process gets SIGKILL; -1 for none. With a checkpoint in FOLDER it resumes.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from robustsuite import Linf
+from robustsuite.runs import Run
+from robustsuite.training import (
+    Adam,
+    Adversarial,
+    Cosine,
+    Linear,
+    Loss,
+    Objective,
+    Progress,
+    Training,
+    fit,
+    seeded,
+)
+from tests.training.cases import toy_data
+
+
+@dataclass(frozen=True)
+class KilledAt:
+    """An objective that ends its process at a step, without a chance to clean up."""
+
+    objective: Objective
+    step: int
+
+    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, progress: Progress) -> Loss:
+        if progress.step == self.step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.objective(model, x, y, progress)
+
+
+def main() -> None:
+    folder, step = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(1)
+    x, y = toy_data()
+    # Dropout, batch statistics, an attack's random starts, momentum and the best weights all have to come back.
+    model = seeded(
+        lambda: nn.Sequential(
+            nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3)
+        ),
+        0,
+    )
+    run = Run.scratch(folder, resume=(folder / "checkpoints" / "training.safetensors").exists())
+    fit(
+        model,
+        KilledAt(Adversarial(perturbation=Linf(0.1), radius=Linear(length=3.0)), step),
+        x,
+        y,
+        training=Training(
+            epochs=6,
+            batch_size=50,
+            optimizer=Adam(rate=0.02),
+            rate_schedule=Cosine(length=6.0),
+            checkpoint_steps=4,
+        ),
+        run=run,
+        seed=3,
+        validate=lambda model: float((model(x).argmax(1) == y).float().mean()),
+    )
+    run.close()
+
+
+if __name__ == "__main__":
+    main()
