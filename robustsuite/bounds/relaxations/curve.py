@@ -73,7 +73,8 @@ class Curve(Relaxation):
         def choice(side: int) -> Tensor:
             steep, flat = self._range(l, u, side)
             slope, room = self._default_slope(l, u, steep, flat, side), steep - flat
-            return torch.where(room > 0, (slope - flat) / torch.where(room > 0, room, 1.0), 0.5).clamp(0, 1)
+            apart = room != 0  # below, the steepest slope is the least
+            return torch.where(apart, (slope - flat) / torch.where(apart, room, 1.0), 0.5).clamp(0, 1)
 
         with torch.no_grad():
             return Thetas(lower=choice(-1), upper=choice(1))

@@ -49,7 +49,7 @@ class SShaped(Relaxation):
         # The derivative of d by l, by the implicit function theorem; the value stays.
         gap = self(high) + self.derivative(high) * (l.clamp(max=0) - high) - self(l.clamp(max=0))
         change = self.second_derivative(high) * (start - high)
-        correction = torch.where(change < 0, gap / torch.where(change < 0, change, -1.0), 0.0)
+        correction = torch.where(change > 0, gap / torch.where(change > 0, change, 1.0), 0.0)
         return high - correction + correction.detach()
 
     def _upper(self, l: Tensor, u: Tensor, touching: Tensor, choice: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,246 @@
+"""Lines below and above each function of one variable, on a grid of intervals and of free choices."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from robustsuite.bounds import Bounds
+from robustsuite.bounds.linear_form import Dense
+from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.relaxations import functions
+from robustsuite.bounds.relaxations.maximum import Maximum
+from robustsuite.bounds.relaxations.periodic import TANGENT, Sine
+from robustsuite.bounds.relaxations.power import Reciprocal, Square
+from robustsuite.bounds.relaxations.product import MatrixProduct, Product
+from robustsuite.bounds.relaxations.relu import ReLU
+from robustsuite.bounds.relaxations.s_shaped import Sigmoid, Tanh
+from robustsuite.bounds.relaxations.steps import Flat, Floor
+from robustsuite.bounds.relaxations.unary import Relaxation
+
+_ENDS = (
+    -30.0,
+    -6.0,
+    -3.0,
+    -2.0,
+    -1.0,
+    -0.5,
+    -0.1,
+    -1e-3,
+    -1e-6,
+    0.0,
+    1e-6,
+    1e-3,
+    0.1,
+    0.7,
+    1.0,
+    2.5,
+    6.0,
+    30.0,
+)
+_POSITIVE = (1e-3, 0.01, 0.1, 0.5, 0.51, 1.0, 2.0, 10.0, 1000.0)
+
+RELAXATIONS: dict[str, tuple[Relaxation, tuple[float, ...]]] = {
+    "relu": (ReLU(), (*_ENDS, -1e6, 1e6, 1e-12, -1e-12)),
+    "leaky relu": (ReLU(0.1), (*_ENDS, -1e6, 1e6)),
+    "tanh": (Tanh(), _ENDS),
+    "sigmoid": (Sigmoid(), _ENDS),
+    "atan": (functions.Atan(), _ENDS),
+    "erf": (functions.Erf(), _ENDS),
+    "square": (Square(), _ENDS),
+    "reciprocal": (Reciprocal(), _POSITIVE),
+    "reciprocal of negatives": (Reciprocal(), tuple(-v for v in _POSITIVE)),
+    "exp": (functions.EXP, tuple(v for v in _ENDS if v <= 6)),
+    "log": (functions.LOG, _POSITIVE),
+    "sqrt": (functions.SQRT, (0.0, *_POSITIVE)),
+    "rsqrt": (functions.RSQRT, _POSITIVE),
+    "log_sigmoid": (functions.LOG_SIGMOID, _ENDS),
+    "softplus": (functions.softplus(2.0, 700.0), _ENDS),
+    "gelu": (functions.GELU, _ENDS),
+    "gelu tanh": (functions.GELU_TANH, _ENDS),
+    "silu": (functions.SILU, _ENDS),
+    "mish": (functions.MISH, _ENDS),
+    "elu": (functions.elu(1.5), _ENDS),
+    "selu": (functions.SELU, _ENDS),
+    "hardswish": (functions.HARDSWISH, _ENDS),
+    "hardsigmoid": (functions.HARDSIGMOID, _ENDS),
+    "clip": (functions.clip(-0.3, 0.6), _ENDS),
+    "cube": (functions.power(3), tuple(v for v in _ENDS if abs(v) <= 6)),
+    "fourth power": (functions.power(4), tuple(v for v in _ENDS if abs(v) <= 6)),
+    "power 1.5": (functions.power(1.5), (0.0, *_POSITIVE)),
+    "power 0.3": (functions.power(0.3), (0.0, *_POSITIVE)),
+    "sin": (Sine(), (*_ENDS, -math.pi, math.pi / 2, 4.0, 20.0)),
+    "cos": (Sine(math.pi / 2), (*_ENDS, -math.pi, math.pi / 2, 4.0, 20.0)),
+    "tan": (TANGENT, (-1.5, -1.0, -0.2, 0.0, 0.3, 1.2, 1.55)),
+    "sign": (Flat(torch.sign), _ENDS),
+    "floor": (Floor(), (*_ENDS, 0.2, 0.9)),
+}
+CHOICES = [None, 0.0, 0.3, 1.0]
+
+
+def _intervals(ends: tuple[float, ...], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    pairs = [(low, high) for low in ends for high in ends if low <= high]
+    l, u = torch.tensor(pairs, dtype=dtype).unbind(1)
+    return l, u
+
+
+def _points(l: Tensor, u: Tensor) -> Tensor:
+    """Give many points of each interval, its ends and (where inside) 0 among them."""
+    grid = torch.linspace(0, 1, 401, dtype=torch.float64).unsqueeze(1)
+    wide = l.double() + grid * (u - l).double()
+    special = torch.tensor([0.0, -0.3, 0.6, -3.0, 3.0], dtype=torch.float64).unsqueeze(1).expand(-1, len(l))
+    return torch.cat([wide, special, u.double().unsqueeze(0)]).clamp(l.double(), u.double())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", RELAXATIONS)
+def test_lines_hold(name: str, dtype: torch.dtype) -> None:
+    """What the lines say is compared in double precision with the function at many points."""
+    relaxation, ends = RELAXATIONS[name]
+    l, u = _intervals(ends, dtype)
+    x = _points(l, u)
+    y = relaxation(x)
+    tolerance = 2e-6 if dtype == torch.float32 else 1e-11
+    for choice in CHOICES:
+        theta = None if choice is None else torch.full_like(l, choice)
+        lines = relaxation.lines(l, u, theta, theta)
+        intercept = torch.zeros_like(l) if lines.lower_intercept is None else lines.lower_intercept
+        below = lines.lower_slope.double() * x + intercept.double()
+        above = lines.upper_slope.double() * x + lines.upper_intercept.double()
+        for line, gap in ((below, below - y), (above, y - above)):
+            assert bool(line.isfinite().all()), f"not finite with choice {choice}"
+            # Rounding of slope and intercept: relative to the terms of the line, and to the function.
+            size = 1 + y.abs().amax(0)
+            for slope in (lines.lower_slope, lines.upper_slope):
+                size = torch.maximum(size, slope.double().abs() * torch.maximum(l.abs(), u.abs()).double())
+            worst = int((gap.amax(0) / size).argmax())
+            assert bool((gap <= tolerance * size).all()), (
+                f"broken on [{float(l[worst])}, {float(u[worst])}] by {float(gap[:, worst].max()):.3g} "
+                f"with choice {choice}"
+            )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", RELAXATIONS)
+def test_intervals_are_tight(name: str, dtype: torch.dtype) -> None:
+    relaxation, ends = RELAXATIONS[name]
+    l, u = _intervals(ends, dtype)
+    y = relaxation(_points(l, u))
+    low, high = relaxation.interval(l, u)
+    size = 1 + y.abs().amax(0)
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-12
+    assert bool((low.double() <= y.amin(0) + tolerance * size).all())
+    assert bool((high.double() >= y.amax(0) - tolerance * size).all())
+    # The points are dense enough to see the range, but for what lies between them.
+    between = 0.05 * (y.amax(0) - y.amin(0)) + 5e-5 * size
+    narrow = (u - l) < 2 * math.pi - 0.01  # a sine says [-1, 1] a little early
+    assert bool((low.double() >= y.amin(0) - between)[narrow].all())
+    assert bool((high.double() <= y.amax(0) + between)[narrow].all())
+
+
+@pytest.mark.parametrize("name", RELAXATIONS)
+def test_initial_choices_give_the_default_lines(name: str) -> None:
+    relaxation, ends = RELAXATIONS[name]
+    l, u = _intervals(ends, torch.float64)
+    keep = (u > l + 1e-4) & (u - l < 40)
+    l, u = l[keep], u[keep]
+    thetas = relaxation.initial(l, u)
+    for theta in (thetas.lower, thetas.upper):
+        assert theta is None or bool(((theta >= 0) & (theta <= 1)).all())
+    chosen, default = relaxation.lines(l, u, thetas.lower, thetas.upper), relaxation.lines(l, u, None, None)
+    middle = (l + u) / 2
+    for one, other in (
+        (chosen.lower_slope * middle, default.lower_slope * middle),
+        (chosen.upper_slope * middle, default.upper_slope * middle),
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["relu", "tanh", "sigmoid", "gelu", "silu", "elu", "exp", "square", "sqrt", "sin"]
+)
+def test_lines_are_not_needlessly_loose(name: str) -> None:
+    """At the middle of the interval the gap between the lines is less than the range of the function."""
+    relaxation, ends = RELAXATIONS[name]
+    l, u = _intervals(ends, torch.float64)
+    keep = (u > l + 1e-3) & (u - l < 6)
+    l, u = l[keep], u[keep]
+    lines = relaxation.lines(l, u, None, None)
+    low, high = relaxation.interval(l, u)
+    middle = (l + u) / 2
+    intercept = 0.0 if lines.lower_intercept is None else lines.lower_intercept
+    gap = (lines.upper_slope - lines.lower_slope) * middle + lines.upper_intercept - intercept
+    assert bool((gap <= 1.02 * (high - low) + 1e-9).all())
+
+
+def _corners(size: int) -> Tensor:
+    return torch.cartesian_prod(*[torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)] * size)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_products_are_bounded(choice: float | None) -> None:
+    """McCormick's planes at a grid of points of a grid of boxes: the least of a bilinear function less a plane."""
+    generator = torch.Generator().manual_seed(0)
+    l = torch.randn((200, 2), generator=generator, dtype=torch.float64)
+    u = l + torch.rand((200, 2), generator=generator, dtype=torch.float64).mul(3).round(decimals=1)
+    x, y = (Bounds(l[:, i : i + 1], u[:, i : i + 1]) for i in (0, 1))
+    theta = None if choice is None else torch.full((200, 1, 1), choice, dtype=torch.float64)
+    for sign in (1.0, -1.0):
+        form = Dense(None, (1,), torch.full((200, 1, 1), sign, dtype=torch.float64))
+        (for_x, for_y), constant = Product().backward(form, [x, y], Thetas(theta, theta))
+        for t in _corners(2):
+            px, py = x.lower + t[0] * x.width, y.lower + t[1] * y.width
+            plane = for_x.a.view(-1, 1) * px + for_y.a.view(-1, 1) * py + constant
+            assert bool((plane <= sign * px * py + 1e-9).all())
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_matrix_products_are_bounded(choice: float | None) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, 3), (3, 2)]
+    lower = [torch.randn((4, *s), generator=generator, dtype=torch.float64) for s in shapes]
+    x, y = (Bounds(l, l + torch.rand(l.shape, generator=generator, dtype=torch.float64)) for l in lower)
+    theta = None if choice is None else torch.full((4, 5, 2, 2), choice, dtype=torch.float64)
+    a = torch.randn((4, 5, 2, 2), generator=generator, dtype=torch.float64)
+    op = MatrixProduct()
+    (for_x, for_y), constant = op.backward(Dense(None, (2, 2), a), [x, y], Thetas(theta, theta))
+    interval = op.interval(x, y)
+    for _ in range(300):
+        px, py = (
+            b.lower + b.width * torch.rand(b.lower.shape, generator=generator, dtype=torch.float64).round()
+            for b in (x, y)
+        )
+        value = px @ py
+        assert bool(((interval.lower <= value + 1e-9) & (value <= interval.upper + 1e-9)).all())
+        plane = (for_x.a * px.unsqueeze(1)).sum((2, 3)) + (for_y.a * py.unsqueeze(1)).sum((2, 3)) + constant
+        assert bool((plane <= (a * value.unsqueeze(1)).sum((2, 3)) + 1e-9).all())
+
+
+def test_maxima_are_bounded() -> None:
+    """Random windows, among them dominated ones, equal ends and ties."""
+    generator = torch.Generator().manual_seed(0)
+    l = torch.randn((300, 1, 4), generator=generator, dtype=torch.float64).round(decimals=1)
+    width = torch.rand((300, 1, 4), generator=generator, dtype=torch.float64).mul(3).round(decimals=0) / 2
+    x = Bounds(l, l + width)
+    op = Maximum()
+    interval = op.interval(x)
+    for sign in (1.0, -1.0):
+        form = Dense(None, (1,), torch.full((300, 1, 1), sign, dtype=torch.float64))
+        (part,), constant = op.backward(form, [x], Thetas())
+        for t in _corners(4):
+            point = x.lower + t * x.width
+            value = point.amax(-1)
+            assert bool(((interval.lower <= value) & (value <= interval.upper)).all())
+            plane = (part.a.squeeze(1) * point).sum(-1) + constant
+            assert bool((plane <= sign * value + 1e-9).all())
+
+
+def test_exact_where_one_entry_dominates() -> None:
+    x = Bounds(torch.tensor([[[2.0, -1.0, 0.0]]]), torch.tensor([[[3.0, 1.0, 1.5]]]))
+    for sign in (1.0, -1.0):
+        (part,), constant = Maximum().backward(Dense(None, (1,), torch.tensor([[[sign]]])), [x], Thetas())
+        assert part.a.flatten().tolist() == [sign, 0.0, 0.0]
+        assert float(constant) == 0.0
