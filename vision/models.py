@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Protocol, runtime_checkable
 
-import torch
 from torch import Tensor, nn
 
 from robustsuite.errors import InvalidInput
@@ -104,20 +103,6 @@ class ConvNet:
             height, width = (height + 1) // 2, (width + 1) // 2
         layers += [nn.Flatten(), nn.Linear(inputs * height * width, self.hidden), nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear(self.hidden, classes))
-
-
-def predictions(model: nn.Module, x: Tensor, *, batch_size: int = 500) -> Tensor:
-    """Give the predicted class of each image, shape (n,), on the CPU.
-
-    Args:
-        model: in evaluation mode.
-        x: (n, channels, height, width), on the CPU; batches are moved to the model's device.
-        batch_size: images at a time.
-    """
-    device = next(model.parameters()).device
-    with torch.no_grad():
-        parts = [model(part.to(device)).argmax(1).cpu() for part in torch.split(x, batch_size)]
-    return torch.cat(parts)
 
 
 def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:

@@ -1,0 +1,123 @@
+"""Evaluation: certified <= attacked <= clean, true counts, the same whatever the batch size; unsound bounds are loud."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustsuite import Linf, bounds
+from robustsuite.attacks import PGD
+from robustsuite.evaluation import Evaluation, Identity, UnsoundCertificate
+from robustsuite.records import Record
+from robustsuite.report.statistics import proportion
+from robustsuite.runs import ProgressEvent, Run
+from robustsuite.training import Adam, Standard, Training, fit
+from tests.training.cases import toy_data, toy_model
+
+IDENTITY = Identity(domain="vision", subject="toy", data="plane/test", seed=0, recipe="toy")
+RADII = tuple(Linf(eps) for eps in (0.0, 0.2, 0.5, 1.0))
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[nn.Module, Tensor, Tensor]:
+    x, y = toy_data()
+    training = Training(epochs=5, batch_size=60, optimizer=Adam(rate=0.01))
+    return fit(toy_model(), Standard(), x, y, training=training, run=Run.scratch(), seed=0), x, y
+
+
+def _values(records: list[Record]) -> dict[tuple[str, str], float]:
+    return {(record.perturbation, record.metric): record.value for record in records}
+
+
+def test_certified_attacked_and_clean_accuracy_are_in_order(
+    trained: tuple[nn.Module, Tensor, Tensor],
+) -> None:
+    model, x, y = trained
+    values = _values(Evaluation()(model, x, y, RADII, identity=IDENTITY, run=Run.scratch()))
+    clean = values["none", "accuracy"]
+    for radius in RADII:
+        attacked, certified = (
+            values[radius.describe(), metric] for metric in ("robust_accuracy", "certified_accuracy")
+        )
+        assert certified <= attacked <= clean
+    assert values["Linf(0)", "certified_accuracy"] == clean
+    # A radius of half the distance between classes leaves nothing: the attack must find it.
+    assert values["Linf(1)", "robust_accuracy"] < 0.2
+
+
+def test_counts_and_intervals_are_those_of_the_model(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    model, x, y = trained
+    first, *others = Evaluation()(model, x, y, RADII[1:2], identity=IDENTITY, run=Run.scratch())
+    with torch.no_grad():
+        hits = int((model(x).argmax(1) == y).sum())
+    expected = proportion(hits, len(x))
+    assert (first.value, first.low, first.high, first.n) == (
+        expected.value,
+        expected.low,
+        expected.high,
+        len(x),
+    )
+    assert [record.method for record in others] == ["PGD", "ibp+crown_ibp+crown"]
+    assert others[0].queries >= hits
+    assert all(record.subject == "toy" and record.recipe == "toy" for record in (first, *others))
+
+
+def test_an_attack_without_certificates_gives_no_certified_record(
+    trained: tuple[nn.Module, Tensor, Tensor],
+) -> None:
+    model, x, y = trained
+    records = Evaluation(certificates=())(model, x, y, RADII[:1], identity=IDENTITY, run=Run.scratch())
+    assert [record.metric for record in records] == ["accuracy", "robust_accuracy"]
+
+
+def test_results_do_not_depend_on_the_batch_size(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    model, x, y = trained
+    small, large = (
+        _values(
+            Evaluation(attack=PGD(steps=5), batch_size=size)(
+                model, x, y, RADII, identity=IDENTITY, run=Run.scratch()
+            )
+        )
+        for size in (7, 240)
+    )
+    assert small == large
+
+
+def test_the_union_of_certificates_is_at_least_each_of_them(
+    trained: tuple[nn.Module, Tensor, Tensor],
+) -> None:
+    model, x, y = trained
+    both = Evaluation()
+
+    def share(evaluation: Evaluation) -> float:
+        records = evaluation(model, x, y, RADII[2:3], identity=IDENTITY, run=Run.scratch())
+        return _values(records)[RADII[2].describe(), "certified_accuracy"]
+
+    for method in both.certificates:
+        assert share(both) >= share(replace(both, certificates=(method,)))
+
+
+def certify_everything(
+    net: bounds.Graph, region: object, *, objective: Tensor | None = None, upper: bool = True
+) -> bounds.Bounds:
+    assert objective is not None
+    return bounds.Bounds(torch.ones(objective.shape[:2]), torch.ones(objective.shape[:2]))
+
+
+def test_a_broken_certificate_is_an_error(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    model, x, y = trained
+    wrong = Evaluation(certificates=(certify_everything,))
+    with pytest.raises(
+        UnsoundCertificate, match=r"PGD broke \d+ examples that were certified under Linf\(1\)"
+    ):
+        wrong(model, x, y, RADII[3:], identity=IDENTITY, run=Run.scratch())
+
+
+def test_progress_reaches_its_end(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    events: list[ProgressEvent] = []
+    run = Run(Run.scratch().path, listener=events.append)
+    Evaluation()(*trained, RADII[:2], identity=IDENTITY, run=run)
+    assert events[-1].done == events[-1].total
