@@ -48,11 +48,11 @@ class Joint:
 
 
 JOINTS: tuple[Joint, ...] = (
-    Joint(pattern="{first} and {second}", weights=(1, 1)),
-    Joint(pattern="{first} but {second}", weights=(1, 2)),
-    Joint(pattern="although {first} , {second}", weights=(1, 2)),
-    Joint(pattern="{first} but {second} , which matters more", weights=(1, 3)),
-    Joint(pattern="{first} , which matters more , but {second}", weights=(3, 1)),
+    Joint(pattern="{first} and {second}", weights=(1.0, 1.0)),
+    Joint(pattern="{first} but {second}", weights=(1.0, 2.0)),
+    Joint(pattern="although {first} , {second}", weights=(1.0, 2.0)),
+    Joint(pattern="{first} but {second} , which matters more", weights=(1.0, 3.0)),
+    Joint(pattern="{first} , which matters more , but {second}", weights=(3.0, 1.0)),
 )
 SMALLEST_SUM = 0.75
 """Sentences whose strengths sum to less than this are left out: people would not agree on them."""

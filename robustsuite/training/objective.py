@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from robustsuite import bounds
@@ -79,7 +79,11 @@ class Objective(Protocol):
     """A frozen dataclass of hyper-parameters that is called on a batch."""
 
     def __call__(
-        self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress
+        self,
+        model: nn.Module,
+        x: Shaped[Tensor, "batch *input"],
+        y: Int[Tensor, " batch"],
+        progress: Progress,
     ) -> Loss:
         """Give the loss of `model` on the examples `x` with labels `y`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
+from jaxtyping import Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,6 +16,10 @@ class Standard:
     """Mean cross entropy."""
 
     def __call__(
-        self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress
+        self,
+        model: nn.Module,
+        x: Shaped[Tensor, "batch *input"],
+        y: Int[Tensor, " batch"],
+        progress: Progress,
     ) -> Loss:
         return Loss(total=functional.cross_entropy(model(x), y))
