@@ -216,13 +216,14 @@ class Program:
 
     def value(self, ref: Ref) -> Tensor:
         """Give the clean value of `ref`, shape (batch, *shape). Computed when asked for, once."""
-        missing, pending = [], [ref.index]
+        missing: set[int] = set()
+        pending = [ref.index]
         while pending:
             index = pending.pop()
-            if index not in self._values:
-                missing.append(index)
+            if index not in self._values and index not in missing:
+                missing.add(index)
                 pending.extend(self.steps[index].inputs)
-        for index in sorted(set(missing)):
+        for index in sorted(missing):
             step = self.steps[index]
             assert not isinstance(step.op, Input)
             self._values[index] = step.op.forward(*(self._values[i] for i in step.inputs))
