@@ -196,7 +196,7 @@ class AsMatrix(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: torch.Tensor = self.layers.forward(x)
+        y: Tensor = self.layers(x)
         return y
 
 
@@ -245,7 +245,7 @@ def test_several_inputs() -> None:
             self.left, self.right = nn.Linear(3, 4), nn.Linear(2, 4)
 
         def forward(self, x: Tensor, y: Tensor) -> Tensor:
-            return torch.relu(self.left(x) + self.right(y)) * self.right(y)
+            return torch.mul(torch.relu(self.left(x) + self.right(y)), self.right(y))
 
     torch.manual_seed(0)
     module = Scores()

@@ -1,0 +1,329 @@
+"""What every attack promises, for every threat model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import is_dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustsuite import L2, Linf, attacks
+from robustsuite.attacks import PGD, AttackResult, Misclassification, Targeted, losses, step_rules
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import Perturbation
+
+from .cases import ATTACKS, PERTURBATIONS, Case, examples, trained
+
+cases = pytest.mark.parametrize("case", ATTACKS, ids=str)
+threats = pytest.mark.parametrize(
+    "perturbation", PERTURBATIONS, ids=[f"{p.describe()}{i}" for i, p in enumerate(PERTURBATIONS)]
+)
+
+
+class Counting(nn.Module):
+    """Counts how many examples a model is run on."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.seen = model, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += len(x)
+        y: Tensor = self.model(x)
+        return y
+
+
+def _run(case: Case, perturbation: Perturbation, seed: int = 0, count: int = 24) -> AttackResult:
+    x, y = examples(count)
+    return case.attack(trained(), x, y, perturbation, generator=torch.Generator().manual_seed(seed))
+
+
+def test_every_attack_has_a_case() -> None:
+    public = {
+        name
+        for name in attacks.__all__
+        if is_dataclass(getattr(attacks, name)) and "__call__" in vars(getattr(attacks, name))
+    }
+    assert public == {type(case.attack).__name__ for case in ATTACKS}
+
+
+@cases
+@threats
+def test_stays_in_the_region(case: Case, perturbation: Perturbation) -> None:
+    x, _ = examples()
+    result = _run(case, perturbation)
+    region = perturbation.around(x)
+    assert result.adversarial.shape == x.shape
+    assert result.adversarial.dtype == x.dtype
+    assert bool(region.contains(result.adversarial, tolerance=1e-6).all())
+    assert bool((result.adversarial >= region.lower).all() & (result.adversarial <= region.upper).all())
+    torch.testing.assert_close(result.distance, region.distance(result.adversarial))
+    if isinstance(perturbation, Linf | L2) and isinstance(perturbation.eps, float):
+        assert float(result.distance.max()) <= perturbation.eps * (1 + 1e-5)
+
+
+@cases
+@threats
+def test_success_is_what_the_model_says(case: Case, perturbation: Perturbation) -> None:
+    """Running the model again confirms each success and each failure."""
+    _, y = examples()
+    result = _run(case, perturbation)
+    with torch.no_grad():
+        wrong = trained()(result.adversarial).argmax(1) != y
+    assert torch.equal(wrong, result.success)
+    assert bool(result.success.any())
+
+
+@cases
+@threats
+def test_never_worse_than_the_start(case: Case, perturbation: Perturbation) -> None:
+    x, y = examples()
+    loss: Callable[[Tensor, Tensor], Tensor] = getattr(case.attack, "loss")  # noqa: B009
+    result = _run(case, perturbation)
+    clean = perturbation.around(x).center
+    with torch.no_grad():
+        before, after = loss(trained()(clean), y), loss(trained()(result.adversarial), y)
+    assert bool((after[~result.success] >= before[~result.success] - 1e-6).all())
+
+
+@cases
+def test_wrong_from_the_start_costs_one_query(case: Case) -> None:
+    x, y = examples()
+    result = case.attack(trained(), x, (y + 1) % 10, Linf(0.1))
+    assert bool(result.success.all())
+    assert torch.equal(result.adversarial, x)
+    assert result.queries.tolist() == [1] * len(x)
+    assert float(result.distance.max()) == 0.0
+
+
+@cases
+@threats
+def test_queries_are_counted_and_kept(case: Case, perturbation: Perturbation) -> None:
+    x, y = examples()
+    model = Counting(trained())
+    result = case.attack(model, x, y, perturbation, generator=torch.Generator().manual_seed(0))
+    assert int(result.queries.sum()) == model.seen
+    assert int(result.queries.max()) <= case.queries
+    # Who falls early stops early: nobody pays for the rest of the batch.
+    if bool((~result.success).any()):
+        assert result.queries[~result.success].tolist() == [case.queries] * int((~result.success).sum())
+
+
+@cases
+def test_early_finish_saves_queries(case: Case) -> None:
+    """A large radius breaks everything soon; the budget is spent on a tiny one alone."""
+    if case.queries > 2:  # one step cannot finish early
+        assert int(_run(case, Linf(0.5)).queries.sum()) < 0.7 * 24 * case.queries
+    assert _run(case, Linf(1e-6)).queries.tolist() == [case.queries] * 24
+
+
+@cases
+@threats
+def test_same_seed_same_result(case: Case, perturbation: Perturbation) -> None:
+    first, second, other = _run(case, perturbation), _run(case, perturbation), _run(case, perturbation, 1)
+    assert torch.equal(first.adversarial, second.adversarial)
+    assert torch.equal(first.queries, second.queries)
+    assert torch.equal(first.adversarial, other.adversarial) != case.random
+
+
+@cases
+@threats
+def test_examples_do_not_depend_on_the_batch(case: Case, perturbation: Perturbation) -> None:
+    """The first examples fare as they do in a smaller batch, and beside easy ones as beside hard ones."""
+    x, y = examples()
+    whole, part = _run(case, perturbation), _run(case, perturbation, count=10)
+    torch.testing.assert_close(part.adversarial, whole.adversarial[:10], rtol=1e-4, atol=1e-4)
+    assert torch.equal(part.success, whole.success[:10])
+    easy = torch.cat([y[:10], (y[10:] + 1) % 10])
+    beside = case.attack(trained(), x, easy, perturbation, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(beside.adversarial[:10], part.adversarial, rtol=1e-4, atol=1e-4)
+
+
+@cases
+def test_leaves_everything_as_it_was(case: Case) -> None:
+    """Input, labels, parameters, buffers, gradients, modes, random state."""
+    x, y = examples()
+    model = copy.deepcopy(trained())
+    next(iter(model.children())).train()  # modes need not be the same everywhere
+    buffers = [b.clone() for b in model.buffers()]
+    next(iter(model.parameters())).requires_grad_(False)
+    wanted = [p.requires_grad for p in model.parameters()]
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    clean, labels = x.clone(), y.clone()
+    parameters = [p.detach().clone() for p in model.parameters()]
+    modes, state = [part.training for part in model.modules()], torch.get_rng_state()
+    case.attack(model, x, y, Linf(0.1), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(x, clean)
+    assert torch.equal(y, labels)
+    assert not x.requires_grad
+    assert all(torch.equal(b, c) for b, c in zip(model.buffers(), buffers, strict=True))
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), parameters, strict=True))
+    assert all(bool((p.grad == 1).all()) for p in model.parameters() if p.grad is not None)
+    assert [p.requires_grad for p in model.parameters()] == wanted
+    assert [part.training for part in model.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.xfail(
+    strict=True, reason="attacks run batch norm as they find it: in training mode it learns from them"
+)
+def test_batch_norm_in_training_mode_learns_nothing_from_attacks() -> None:
+    x, y = examples()
+    model = copy.deepcopy(trained()).train()
+    buffers = [b.clone() for b in model.buffers()]
+    PGD(steps=3)(model, x, y, Linf(0.01), generator=torch.Generator().manual_seed(0))
+    assert all(torch.equal(b, c) for b, c in zip(model.buffers(), buffers, strict=True))
+
+
+@cases
+def test_strength(case: Case) -> None:
+    """A net that is right on all of these must fall on many: an attack that does nothing fails here."""
+    result = _run(case, Linf(0.2, clip=(0, 1)), count=100)
+    assert float(result.success.double().mean()) >= case.strength
+
+
+@cases
+def test_no_room_no_success(case: Case) -> None:
+    result = _run(case, Linf(0.0))
+    assert not bool(result.success.any())
+    assert float(result.distance.max()) == 0.0
+
+
+@cases
+def test_targeted(case: Case) -> None:
+    """The wanted class is reached, and nothing else counts as success."""
+    x, y = examples()
+    goal = (y + 1) % 10
+    attack = replace(case.attack, criterion=Targeted(goal))  # type: ignore[type-var]
+    result = attack(trained(), x, y, Linf(0.4, clip=(0, 1)), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        predicted = trained()(result.adversarial).argmax(1)
+    assert torch.equal(predicted == goal, result.success)
+    # One step goes far only by luck, and the ratio's denominator turns the wrong way for a wanted class.
+    assert float(result.success.double().mean()) >= (
+        0.1 if "fgsm" in case.name or "dlr" in case.name else 0.7
+    )
+
+
+@cases
+def test_any_loss(case: Case) -> None:
+    """A loss is any function of outputs and labels; one that rewards the label finds nothing."""
+
+    def confusion(outputs: Tensor, y: Tensor) -> Tensor:
+        return -outputs.log_softmax(1).gather(1, y.unsqueeze(1)).squeeze(1).exp()
+
+    def praise(outputs: Tensor, y: Tensor) -> Tensor:
+        return -losses.margin(outputs, y)
+
+    x, y = examples()
+    for loss, least, most in ((confusion, 0.3, 1.0), (praise, 0.0, 0.3)):
+        attack = replace(case.attack, loss=loss)  # type: ignore[type-var]
+        result = attack(trained(), x, y, Linf(0.15), generator=torch.Generator().manual_seed(0))
+        assert least <= float(result.success.double().mean()) <= most
+
+
+def test_more_effort_is_not_weaker() -> None:
+    x, y = examples(100)
+    found = [
+        int(
+            PGD(steps=steps, restarts=restarts)(
+                trained(), x, y, Linf(0.08), generator=torch.Generator().manual_seed(0)
+            ).success.sum()
+        )
+        for steps, restarts in ((2, 1), (20, 1), (20, 3))
+    ]
+    assert found == sorted(found)
+    larger = PGD()(trained(), x, y, Linf(0.16), generator=torch.Generator().manual_seed(0)).success.sum()
+    assert int(larger) > found[1]
+
+
+def test_functions_are_models_too() -> None:
+    weight = torch.randn(64, 10, generator=torch.Generator().manual_seed(0))
+    x, _ = examples()
+
+    def model(x: Tensor) -> Tensor:
+        return x @ weight
+
+    result = PGD(steps=5)(model, x, model(x).argmax(1), Linf(0.5))
+    assert bool(result.success.any())
+
+
+def test_optimal_on_a_linear_model() -> None:
+    """There the worst point of the box is known: one step reaches it."""
+    generator = torch.Generator().manual_seed(0)
+    weight, x = torch.randn(6, 2, generator=generator), torch.randn(50, 6, generator=generator)
+
+    def model(x: Tensor) -> Tensor:
+        return x @ weight
+
+    y = model(x).argmax(1)
+    other = weight[:, 1 - y].t() - weight[:, y].t()
+    worst = (other * x).sum(1) + 0.2 * other.abs().sum(1)
+    for case in ATTACKS:
+        if "dlr" not in case.name:  # it needs three classes
+            assert torch.equal(case.attack(model, x, y, Linf(0.2)).success, worst > 0), case.name
+
+
+def test_results_that_are_no_numbers_are_adversarial() -> None:
+    met = Misclassification().met(torch.tensor([[torch.nan, 0.0], [1.0, 0.0]]), torch.tensor([0, 0]))
+    assert met.tolist() == [True, False]
+
+
+def test_losses_by_hand() -> None:
+    logits = torch.tensor([[3.0, 1.0, 0.0], [0.0, 2.0, 2.5]])
+    y = torch.tensor([0, 1])
+    assert losses.margin(logits, y).tolist() == [-2.0, 0.5]
+    torch.testing.assert_close(
+        losses.difference_of_logits_ratio(logits, y), torch.tensor([-2.0 / 3.0, 0.5 / 2.5])
+    )
+    torch.testing.assert_close(losses.cross_entropy(logits, y), -logits.log_softmax(1)[[0, 1], y])
+
+
+def test_step_rules() -> None:
+    assert step_rules.constant(0.7) == 1.0
+    for rule in (step_rules.linear, step_rules.cosine):
+        values = [rule(i / 10) for i in range(11)]
+        assert values[0] == 1.0
+        assert values[-1] == pytest.approx(0.0)
+        assert values == sorted(values, reverse=True)
+
+
+@cases
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(24, 10), r"labels\.argmax\(1\)"),
+        (torch.zeros(5, dtype=torch.long), r"expected \(batch,\) = \(24,\) class indices"),
+        (torch.zeros(24), "class indices"),
+    ],
+    ids=["one-hot", "too few", "floats"],
+)
+def test_wrong_labels(case: Case, labels: Tensor, message: str) -> None:
+    x, _ = examples()
+    with pytest.raises(InvalidInput, match=message):
+        case.attack(trained(), x, labels, Linf(0.1))
+
+
+def test_wrong_options() -> None:
+    for options in ({"steps": 0}, {"restarts": 0}):
+        with pytest.raises(InvalidInput, match="expected both >= 1"):
+            PGD(**options)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="step_size is 0.*units of the region's radius"):
+        PGD(step_size=0.0)
+    with pytest.raises(InvalidInput, match="use restarts=1 or random_start=True"):
+        PGD(restarts=2, random_start=False)
+    with pytest.raises(InvalidInput, match="target labels have shape"):
+        Targeted(torch.zeros(3, 2))
+
+
+@cases
+def test_bad_inputs(case: Case) -> None:
+    x, y = examples()
+    with pytest.raises(InvalidInput, match="NaN"):
+        case.attack(trained(), torch.full_like(x, torch.nan), y, Linf(0.1))
+    with pytest.raises(InvalidInput, match="outside clip"):
+        case.attack(trained(), x + 5, y, Linf(0.1, clip=(0, 1)))

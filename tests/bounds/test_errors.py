@@ -1,0 +1,163 @@
+"""Wrong calls: one line each that says what, where, and the way out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robustsuite import Linf, bounds
+from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator
+from robustsuite.perturbation import L2, Box, Perturbation
+
+from .cases import METHODS, NETWORKS, Applied, Method, traced
+
+_NET = NETWORKS[0]
+
+
+def test_unknown_operator_is_named_with_its_module() -> None:
+    class Sorted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.sort(x, 1).values
+
+    module = nn.Sequential(nn.Linear(3, 3), Sorted())
+    with pytest.raises(UnsupportedOperator, match=r"aten\.sort.* of module '1' \(Sorted\).*add a rule"):
+        bounds.trace(module, torch.zeros(1, 3))
+
+
+def test_unknown_operator_on_constants_is_no_matter() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor([3.0, 1.0, 2.0]))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * torch.sort(self.scale).values
+
+    x = torch.ones(2, 3)
+    got = bounds.crown(bounds.trace(Scaled(), x), Linf(0.0).around(x))
+    torch.testing.assert_close(got.lower, torch.tensor([[1.0, 2.0, 3.0]] * 2))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda x: x - x.mean(0), lambda x: x.cumsum(0), lambda x: x.flip(0), lambda x: x.sum()],
+    ids=["mean", "cumsum", "flip", "sum"],
+)
+def test_mixed_examples_are_refused(function: object) -> None:
+    assert callable(function)
+    with pytest.raises(InvalidInput, match="depends on the others in its batch"):
+        bounds.trace(Applied(function), torch.rand(2, 3))
+
+
+def test_control_flow_on_values_is_refused() -> None:
+    def branch(x: Tensor) -> Tensor:
+        return x if float(x.sum()) > 0 else -x
+
+    with pytest.raises(InvalidInput, match="cannot be captured.*control flow"):
+        bounds.trace(Applied(branch), torch.rand(1, 3))
+
+
+def test_example_must_be_a_batch() -> None:
+    with pytest.raises(InvalidInput, match="not a batch"):
+        bounds.trace(nn.ReLU(), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_region_of_another_shape(method: Method) -> None:
+    with pytest.raises(InvalidInput, match=r"shape \(4,\).*\(5,\).*first axis is the batch"):
+        method.call(traced(_NET), Linf(0.1).around(torch.zeros(2, 4)))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_region_of_another_dtype(method: Method) -> None:
+    with pytest.raises(InvalidInput, match=r"float64.*float32.*\.to"):
+        method.call(traced(_NET), Linf(0.1).around(torch.zeros(2, 5, dtype=torch.float64)))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_too_many_regions(method: Method) -> None:
+    region = Linf(0.1).around(torch.zeros(2, 5))
+    with pytest.raises(InvalidInput, match="2 regions given for a network of 1 inputs"):
+        method.call(traced(_NET), (region, region))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3,), (3, 2, 3), (1, 1, 1, 3)], ids=str)
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_objective_of_wrong_shape(method: Method, shape: tuple[int, ...]) -> None:
+    region = Linf(0.1).around(torch.zeros(2, 5))
+    with pytest.raises(InvalidInput, match="objective has shape .*expected .specs, "):
+        method.call(traced(_NET), region, objective=torch.ones(shape))
+
+
+def test_negative_steps() -> None:
+    with pytest.raises(InvalidInput, match="steps is -1"):
+        bounds.alpha_crown(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), steps=-1)
+
+
+@pytest.mark.parametrize("method", METHODS, ids=str)
+def test_division_by_zero_is_named(method: Method) -> None:
+    net = bounds.trace(nn.Sequential(Applied(lambda x: 1 / x)), torch.ones(1, 3))
+    with pytest.raises(UnboundedOutput, match=r"module '0' .*1/x has no finite bounds.*smaller eps"):
+        method.call(net, Linf(2.0).around(torch.ones(1, 3)))
+
+
+def test_logarithm_of_zero_is_named() -> None:
+    net = bounds.trace(Applied(torch.log), torch.ones(1, 3))
+    with pytest.raises(UnboundedOutput, match="log has no finite bounds"):
+        bounds.crown(net, Linf(2.0).around(torch.ones(1, 3)))
+
+
+def test_dropout_in_training_mode() -> None:
+    module = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)).train()
+    net = bounds.trace(module, torch.zeros(1, 3))
+    with pytest.raises(InvalidInput, match=r"dropout '1' is in training mode.*model\.eval"):
+        bounds.ibp(net, Linf(0.1).around(torch.zeros(1, 3)))
+    module.eval()
+    bounds.ibp(net, Linf(0.1).around(torch.zeros(1, 3)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(2, 3), r"one-hot labels pass labels\.argmax\(1\)"),
+        (torch.tensor([0.0, 1.0]), "class indices"),
+        (torch.tensor([0, 3]), r"expected \[0, 2\]"),
+        (torch.tensor([-1, 0]), r"expected \[0, 2\]"),
+    ],
+    ids=["one-hot", "floats", "too large", "negative"],
+)
+def test_wrong_labels(labels: Tensor, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        bounds.margins(3, labels)
+    with pytest.raises(InvalidInput, match=message):
+        bounds.certified(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), labels)
+
+
+def test_wrong_number_of_labels() -> None:
+    with pytest.raises(InvalidInput, match="3 labels for 2 examples"):
+        bounds.certified(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), torch.tensor([0, 1, 2]))
+
+
+@pytest.mark.parametrize("perturbation", [Linf(0.1), L2(0.1), Box(-1.0, 1.0)], ids=str)
+def test_not_a_number_in_the_input(perturbation: Perturbation) -> None:
+    x = torch.zeros(3, 5)
+    x[1, 2] = torch.nan
+    with pytest.raises(InvalidInput, match="NaN or infinite values, first in example 1"):
+        perturbation.around(x)
+
+
+def test_output_that_does_not_depend_on_the_input() -> None:
+    with pytest.raises(InvalidInput, match="does not depend on its input"):
+        bounds.ibp(
+            bounds.trace(Applied(lambda x: torch.ones(x.shape[0], 2)), torch.zeros(1, 3)),
+            Linf(0.1).around(torch.zeros(1, 3)),
+        )
+
+
+def test_errors_are_of_one_family_and_one_line() -> None:
+    for error in (InvalidInput, UnboundedOutput, UnsupportedOperator):
+        assert issubclass(error, RobustsuiteError)
+    with pytest.raises(RobustsuiteError) as caught:
+        traced(_NET).bind((Linf(0.1).around(torch.zeros(2, 4)),))
+    assert "\n" not in str(caught.value)
