@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from .recipes import DEMO, RECIPES
 
 if TYPE_CHECKING:
+    from .robustness import Robustness
     from .sa_dqn import SADQN
 
-__all__ = ["DEMO", "RECIPES", "SADQN"]
+__all__ = ["DEMO", "RECIPES", "SADQN", "Robustness"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from .sa_dqn import SADQN
 
         return SADQN
+    if name == "Robustness":
+        from .robustness import Robustness
+
+        return Robustness
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -50,6 +50,7 @@ class SentenceClassification(Recipe):
         radii: of `WordLinf`, to measure.
         evaluation: the attack and the certificates.
         measured: number of test sentences that are measured, from the first; None for all.
+        download: whether data that is not here may be fetched from the Hub.
     """
 
     domain: ClassVar[str] = "nlp"
@@ -65,9 +66,10 @@ class SentenceClassification(Recipe):
     radii: tuple[float, ...]
     evaluation: Evaluation = Evaluation()
     measured: int | None = None
+    download: bool = False
 
     def train(self, run: Run) -> None:
-        data = _load(self.data, "train")
+        data = _load(self.data, "train", download=self.download)
         vocabulary = Vocabulary.learn(data.sentences, least_count=self.least_count)
         vocabulary.save(run.path / VOCABULARY_FILE)
         fit(
@@ -82,7 +84,7 @@ class SentenceClassification(Recipe):
         )
 
     def evaluate(self, run: Run) -> list[Record]:
-        data = _load(self.data, "test")
+        data = _load(self.data, "test", download=self.download)
         vocabulary = Vocabulary.load(run.path / VOCABULARY_FILE)
         model = self._model(vocabulary, data.classes)
         load_model(model, run, device=self.device)
@@ -108,8 +110,8 @@ class SentenceClassification(Recipe):
         )
 
 
-def _load(name: str, split: str) -> TextData:
-    return load_reviews(split) if name == "reviews" else load_text(name, split)
+def _load(name: str, split: str, *, download: bool) -> TextData:
+    return load_reviews(split) if name == "reviews" else load_text(name, split, download=download)
 
 
 def _pair(
@@ -230,4 +232,4 @@ _OTHERS = tuple(
 )
 
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (*_REVIEWS_MEAN, *_REVIEWS_LSTM, *_OTHERS)}
-DEMO: tuple[str, ...] = tuple(recipe.name for recipe in _REVIEWS_MEAN)
+DEMO: tuple[str, ...] = tuple(recipe.name for recipe in (*_REVIEWS_MEAN, *_REVIEWS_LSTM))

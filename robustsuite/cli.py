@@ -217,7 +217,9 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
     if not isinstance(value, int | float):
-        raise ValueError(f"expected a number or nested lists of numbers, got {value!r}")
+        raise ValueError(  # noqa: TRY004  tyro shows a ValueError as a wrong argument
+            f"expected a number or nested lists of numbers, got {value!r}"
+        )
     return float(value)
 
 

@@ -174,7 +174,9 @@ class Ball(Region):
         return self._from_unit(norms.project(self._unit(torch.clamp(x, self.lower, self.upper)), self.p))
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
-        return self._from_unit(norms.sample(seeds, self.center.shape[1:].numel(), self.p, dtype=self.center.dtype))
+        return self._from_unit(
+            norms.sample(seeds, self.center.shape[1:].numel(), self.p, dtype=self.center.dtype)
+        )
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
         return norms.norm((x - self.center).flatten(1), self.p)

@@ -47,6 +47,7 @@ class Classification(Recipe):
         perturbations: threat models to measure.
         evaluation: the attack and the certificates.
         measured: number of test images that are measured, from the first; None for all.
+        download: whether data that is not here may be fetched from the Hub.
     """
 
     domain: ClassVar[str] = "vision"
@@ -60,9 +61,10 @@ class Classification(Recipe):
     perturbations: tuple[Perturbation, ...]
     evaluation: Evaluation = Evaluation()
     measured: int | None = None
+    download: bool = False
 
     def train(self, run: Run) -> None:
-        data = load_images(self.data, "train")
+        data = load_images(self.data, "train", download=self.download)
         fit(
             self._model(data),
             self.objective,
@@ -75,7 +77,7 @@ class Classification(Recipe):
         )
 
     def evaluate(self, run: Run) -> list[Record]:
-        data = load_images(self.data, "test", first=self.measured)
+        data = load_images(self.data, "test", first=self.measured, download=self.download)
         model = load_model(self._model(data), run, device=self.device)
         identity = Identity(
             domain=self.domain, subject=self.subject, data=data.name, seed=self.seed, recipe=self.name

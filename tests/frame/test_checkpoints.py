@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +105,9 @@ def test_no_permission_is_one_line(tmp_path: Path) -> None:
 
 _WRITER = """
 import sys, torch
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from robustsuite import checkpoints
 step = 0
 while True:
@@ -133,7 +137,9 @@ def test_a_kill_at_any_moment_leaves_a_whole_checkpoint(tmp_path: Path, delay: f
 
 
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW, torch.optim.RMSprop])
-def test_an_optimizer_continues_to_the_bit(tmp_path: Path, make: type[torch.optim.Optimizer]) -> None:
+def test_an_optimizer_continues_to_the_bit(
+    tmp_path: Path, make: Callable[..., torch.optim.Optimizer]
+) -> None:
     def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()
         model(torch.ones(2, 3)).square().sum().backward()
@@ -141,7 +147,7 @@ def test_an_optimizer_continues_to_the_bit(tmp_path: Path, make: type[torch.opti
 
     torch.manual_seed(0)
     model = nn.Linear(3, 2)
-    options = {"lr": 0.01} | ({"momentum": 0.9} if make is torch.optim.SGD else {})
+    options: dict[str, Any] = {"lr": 0.01} | ({"momentum": 0.9} if make is torch.optim.SGD else {})
     optimizer = make(model.parameters(), **options)
     step(model, optimizer)
     saved = checkpoints.join(
