@@ -61,9 +61,9 @@ def test_splitting_proves_what_bounds_alone_cannot() -> None:
 
 
 def test_a_group_is_violated_only_by_all_of_its_rows() -> None:
-    model = nn.Sequential(nn.Linear(1, 1)).eval()
-    model[0].weight.data.fill_(1.0)
-    model[0].bias.data.zero_()
+    model = nn.Linear(1, 1).eval()
+    model.weight.data.fill_(1.0)
+    model.bias.data.zero_()
     net, region = bounds.trace(model, torch.zeros(1, 1)), Linf(1.0).around(torch.zeros(1, 1))
     rows = torch.tensor([[1.0], [-1.0]])  # y + 0.5 <= 0 and -y + 0.5 <= 0 exclude each other
     offset = torch.tensor([0.5, 0.5])
