@@ -221,7 +221,7 @@ def _with_lstm(
 
 
 _REVIEWS_MEAN = _with_mean("reviews", epochs=(20, 30), batch_size=128, length=20)
-_REVIEWS_LSTM = _with_lstm("reviews", epochs=(15, 10), batch_size=128, length=20, measured=400)
+_REVIEWS_LSTM = _with_lstm("reviews", epochs=(15, 10), batch_size=128, length=20, measured=300)
 _OTHERS = tuple(
     recipe
     for data, measured in (("sentiment_sentences", 600), ("sst2_sentences", 500))
