@@ -141,7 +141,7 @@ class Method:
 
 
 def _few_steps(*args: object, **kwargs: object) -> Bounds:
-    return bounds.alpha_crown(*args, **{"steps": 6} | kwargs)  # type: ignore[arg-type]
+    return bounds.alpha_crown(*args, **{"steps": 4} | kwargs)  # type: ignore[arg-type]
 
 
 METHODS = [

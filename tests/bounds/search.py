@@ -15,9 +15,9 @@ def extremes(
     model: Callable[[Tensor], Tensor],
     region: Region,
     *,
-    samples: int = 20,
-    corners: int = 10,
-    steps: int = 8,
+    samples: int = 15,
+    corners: int = 8,
+    steps: int = 6,
     generator: torch.Generator | None = None,
 ) -> Bounds:
     """Give the least and the greatest value found of each output, shape (batch, *output).

@@ -55,6 +55,8 @@ def test_tighter_and_dearer(case: Case, threat: Threat) -> None:
 @threats
 def test_batch_equals_singles(case: Case, method: Method, threat: Threat) -> None:
     net, x = traced(case), case.inputs(3)
+    if case.name == "transformer block" and threat.name != "linf":
+        pytest.skip("slow, and its first layer is no other than that of the others")
     region = threat.of(case).around(x)
     singles = [method.call(net, region.select(torch.tensor([i]))) for i in range(3)]
     together = Bounds(torch.cat([s.lower for s in singles]), torch.cat([s.upper for s in singles]))
@@ -117,16 +119,16 @@ def test_lower_alone(case: Case, method: Method) -> None:
 
 
 @networks
-@methods
-def test_single_and_double_precision_agree(case: Case, method: Method) -> None:
+def test_single_and_double_precision_agree(case: Case) -> None:
     threat = PERTURBATIONS[3]
     double = bounds.trace(case.module(torch.float64), case.inputs(dtype=torch.float64))
-    wide = method.call(double, threat.of(case).around(case.inputs(dtype=torch.float64)))
-    assert wide.lower.dtype == torch.float64
-    narrow = method.call(traced(case), threat.of(case).around(case.inputs()))
-    # Optimised bounds may take another path; they meet again where the gain is small.
-    loose = 2e-2 if method.name == "alpha_crown" else 2e-3
-    assert_same(narrow, Bounds(wide.lower.float(), wide.upper.float()), rtol=loose, atol=loose / 5)
+    for method in METHODS:
+        wide = method.call(double, threat.of(case).around(case.inputs(dtype=torch.float64)))
+        assert wide.lower.dtype == torch.float64
+        narrow = method.call(traced(case), threat.of(case).around(case.inputs()))
+        # Optimised bounds may take another path; they meet again where the gain is small.
+        loose = 2e-2 if method.name == "alpha_crown" else 2e-3
+        assert_same(narrow, Bounds(wide.lower.float(), wide.upper.float()), rtol=loose, atol=loose / 5)
 
 
 @networks
@@ -139,8 +141,7 @@ def test_second_call_gives_the_same_bits(case: Case, method: Method) -> None:
 
 
 @networks
-@methods
-def test_leaves_everything_as_it_was(case: Case, method: Method) -> None:
+def test_leaves_everything_as_it_was(case: Case) -> None:
     """Parameters, buffers, gradients, training mode, random state, the input and gradient mode."""
     module = case.module().train()
     module.zero_grad(set_to_none=True)
@@ -149,7 +150,8 @@ def test_leaves_everything_as_it_was(case: Case, method: Method) -> None:
     state, x = torch.get_rng_state(), case.inputs()
     clean = x.clone()
     net = bounds.trace(module, x)
-    method.call(net, Linf(case.eps).around(x))
+    for method in METHODS:
+        method.call(net, Linf(case.eps).around(x))
     assert [part.training for part in module.modules()] == modes
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(x, clean)

@@ -63,7 +63,7 @@ def test_sound_under_long_attacks(case: Case, threat: Threat) -> None:
     _check_soundness(case, threat, samples=1000, corners=300, steps=40)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", OPERATORS[::3] + NETWORKS, ids=str)
 def test_no_perturbation_gives_the_output(case: Case) -> None:
     x = case.inputs()
     net = traced(case)
@@ -75,7 +75,7 @@ def test_no_perturbation_gives_the_output(case: Case) -> None:
 
 
 @pytest.mark.parametrize("threat", PERTURBATIONS, ids=str)
-@pytest.mark.parametrize("case", [case for case in CASES if case.affine][::3], ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.affine][::7], ids=str)
 def test_affine_networks_are_bounded_exactly(case: Case, threat: Threat) -> None:
     """The extremes of an affine function are known: at the minimiser of its own gradient."""
     net, region = traced(case), threat.of(case).around(case.inputs())
@@ -96,7 +96,7 @@ def test_affine_networks_are_bounded_exactly(case: Case, threat: Threat) -> None
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m.name in ("ibp", "crown_ibp", "forward")], ids=str)
-@pytest.mark.parametrize("case", CASES[::5] + NETWORKS, ids=str)
+@pytest.mark.parametrize("case", OPERATORS[::9] + NETWORKS, ids=str)
 def test_never_wider_than_intervals(case: Case, method: Method) -> None:
     """`crown_ibp` and `forward` promise it; a smaller box inside a larger one gives intervals inside."""
     net, x = traced(case), case.inputs()
