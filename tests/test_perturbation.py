@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -30,6 +31,12 @@ PERTURBATIONS: list[Perturbation] = [
 _CLIPPED = [p for p in PERTURBATIONS if isinstance(p, L1 | L2) and p.clip is not None]
 
 everywhere = pytest.mark.parametrize("perturbation", PERTURBATIONS, ids=str)
+
+
+@pytest.fixture
+def as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch the annotation checks of the test run off: users get the suite's own message."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def _inputs(batch: int = 4, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -266,6 +273,7 @@ def test_wrong_values() -> None:
         Box((0.0, 1.0), (float("nan"), 2.0))
 
 
+@pytest.mark.usefixtures("as_users_run_it")
 def test_wrong_inputs() -> None:
     with pytest.raises(InvalidInput, match=r"outside clip \(0\.0, 1\.0\)"):
         Linf(0.1, clip=(0, 1)).around(torch.full((1, 3), 2.0))
