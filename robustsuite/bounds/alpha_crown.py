@@ -46,7 +46,7 @@ def alpha_crown(
     Every bound that CROWN computes, of each neuron before a nonlinearity and of each output, becomes an
     optimisation of its own over the free choices of all planes on its way: first those of the early layers,
     whose results then serve the later ones. Any iterate is sound, the best of each bound is kept, and the result
-    is never wider than that of `crown`.
+    is, as a rule, not wider than that of `crown` (which starts from other intervals).
 
     Args and Returns: as for `crown`, and
         steps: optimiser steps for the output's bounds, >= 0; a quarter of them for intermediate ones.

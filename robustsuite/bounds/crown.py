@@ -63,7 +63,8 @@ def crown(
     """Bound a network's outputs by backward passes, for the inputs of all nonlinearities too.
 
     Only neurons whose interval leaves something to gain (unstable ReLUs, say) get a backward pass; every interval
-    is intersected with what was known, so the result is never wider than that of `crown_ibp`.
+    is intersected with what was known, so the result is never wider than that of `ibp`. Nor, as a rule, than that of
+    `crown_ibp`: only a default slope that a tighter interval turns over can cost a hair.
 
     Args and Returns: as for `ibp`, and
         max_memory: bytes that the coefficients of one part of a pass may take; the specs are split accordingly
