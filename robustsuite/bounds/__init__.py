@@ -14,6 +14,12 @@ Trace a module once, bind a perturbation to a batch, call a method:
 
 from robustsuite.bounds.alpha_crown import alpha_crown
 from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.cross_entropy import (
+    CrossEntropyBound,
+    CrossEntropyMethod,
+    fused_cross_entropy,
+    margin_cross_entropy,
+)
 from robustsuite.bounds.crown import crown, crown_ibp
 from robustsuite.bounds.forward import forward
 from robustsuite.bounds.graph import Graph, trace
@@ -24,6 +30,8 @@ from robustsuite.bounds.verify import Answer, Verdict, verify
 __all__ = [
     "Answer",
     "Bounds",
+    "CrossEntropyBound",
+    "CrossEntropyMethod",
     "Graph",
     "Method",
     "Verdict",
@@ -32,7 +40,9 @@ __all__ = [
     "crown",
     "crown_ibp",
     "forward",
+    "fused_cross_entropy",
     "ibp",
+    "margin_cross_entropy",
     "margins",
     "trace",
     "verify",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from robustsuite import Linf, training
+from robustsuite import Linf, bounds, training
 from robustsuite.training import Objective, Schedule, seeded
 
 OBJECTIVES: dict[str, tuple[Objective, Objective]] = {
@@ -23,6 +23,15 @@ OBJECTIVES: dict[str, tuple[Objective, Objective]] = {
             beta_end=0.5,
         ),
         training.Certified(perturbation=Linf(0.0)),
+    ),
+    "Certified, fused": (
+        training.Certified(
+            perturbation=Linf(0.1),
+            radius=training.SmoothedRamp(begin=1.0, length=6.0),
+            beta_end=1.0,
+            bound=bounds.fused_cross_entropy,
+        ),
+        training.Certified(perturbation=Linf(0.0), bound=bounds.fused_cross_entropy),
     ),
 }
 
