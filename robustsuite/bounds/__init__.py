@@ -24,6 +24,7 @@ from robustsuite.bounds.crown import crown, crown_ibp
 from robustsuite.bounds.forward import forward
 from robustsuite.bounds.graph import Graph, trace
 from robustsuite.bounds.ibp import ibp
+from robustsuite.bounds.jacobian import jacobian
 from robustsuite.bounds.specs import Method, certified, margins
 from robustsuite.bounds.verify import Answer, Verdict, verify
 
@@ -42,6 +43,7 @@ __all__ = [
     "forward",
     "fused_cross_entropy",
     "ibp",
+    "jacobian",
     "margin_cross_entropy",
     "margins",
     "trace",

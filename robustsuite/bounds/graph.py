@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ class Graph:
     are those of the new weights, and gradients of the bounds flow into them.
 
     Attributes:
-        module: the module that was traced.
+        module: the module that was traced, or one that computes what was derived from it (`jacobian`).
         input_shapes: shape of each input for one example.
         output_shape: shape of the output for one example.
     """
@@ -35,9 +35,11 @@ class Graph:
     module: nn.Module
     input_shapes: tuple[tuple[int, ...], ...]
     output_shape: tuple[int, ...]
+    _traced: nn.Module
     _nodes: tuple[fx.Node, ...]
     _live: dict[str, str]
     _constants: dict[str, Tensor]
+    _extend: tuple[Callable[[Program], Ref], ...] = ()
 
     def bind(self, regions: Sequence[Region]) -> Program:
         """Write the network as a program for a batch of regions, with the parameters' present values.
@@ -54,7 +56,7 @@ class Graph:
         for node in self._nodes:
             if node.op == "placeholder":
                 if node.name in self._live:
-                    values[node] = _attribute(self.module, self._live[node.name])
+                    values[node] = _attribute(self._traced, self._live[node.name])
                 elif node.name in self._constants:
                     values[node] = self._constants[node.name].to(regions[0].center.device)
                 else:
@@ -71,7 +73,21 @@ class Graph:
         if not isinstance(output, Ref):
             raise InvalidInput("the network's output does not depend on its input; nothing to bound")
         program.output = output.index
+        for extend in self._extend:
+            program.output = extend(program).index
         return program
+
+    def derive(
+        self, module: nn.Module, output_shape: tuple[int, ...], extend: Callable[[Program], Ref]
+    ) -> Graph:
+        """Give the graph of a function of this one's output, or of how it came about.
+
+        Args:
+            module: computes the same function, for searches.
+            output_shape: of the result for one example.
+            extend: adds steps to a program and gives the new output.
+        """
+        return replace(self, module=module, output_shape=output_shape, _extend=(*self._extend, extend))
 
     def _check(self, regions: Sequence[Region]) -> None:
         if len(regions) != len(self.input_shapes):
@@ -85,7 +101,7 @@ class Graph:
                     f"the region's examples have shape {tuple(region.center.shape[1:])}; the network was traced "
                     f"with examples of shape {shape}: the first axis is the batch"
                 )
-            mine = next((p for p in self.module.parameters() if p.is_floating_point()), region.center)
+            mine = next((p for p in self._traced.parameters() if p.is_floating_point()), region.center)
             if (mine.dtype, mine.device) != (region.center.dtype, region.center.device):
                 raise InvalidInput(
                     f"the region is {region.center.dtype} on {region.center.device} and the network {mine.dtype} "
@@ -94,7 +110,7 @@ class Graph:
         sizes = {len(region.center) for region in regions}
         if len(sizes) > 1:
             raise InvalidInput(f"regions have batch sizes {sorted(sizes)}; expected one size")
-        for name, part in self.module.named_modules():
+        for name, part in self._traced.named_modules():
             if isinstance(part, nn.modules.dropout._DropoutNd) and part.training and part.p > 0:
                 raise InvalidInput(
                     f"dropout '{name}' is in training mode and has no fixed function to bound; "
@@ -105,10 +121,10 @@ class Graph:
         """Give the innermost module that a node came from."""
         for path, _ in reversed((node.meta.get("nn_module_stack") or {}).values()):
             try:
-                return self.module.get_submodule(path)
+                return self._traced.get_submodule(path)
             except AttributeError:
                 continue
-        return self.module
+        return self._traced
 
 
 def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
@@ -182,6 +198,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
         output_shape = tuple(output_node.meta["val"].shape)
         graph = Graph(
             module=module,
+            _traced=module,
             input_shapes=tuple(tuple(value.shape[1:]) for value in first),
             output_shape=output_shape[1:] if output_shape[:1] == (1,) else output_shape,
             _nodes=nodes,

@@ -63,6 +63,11 @@ class Affine(ABC):
         """Give the map's value at zero, shape (batch or 1, *output), or None where it is zero."""
         return None
 
+    def linear(self, *xs: Tensor) -> Tensor:
+        """Apply the map without its constant; to be written anew where `offset` is not None."""
+        assert self.offset() is None
+        return self.forward(*xs)
+
     def keeps_features_apart(self) -> bool:
         """Say whether each output depends on one input entry, and each input entry feeds at most one output."""
         return False

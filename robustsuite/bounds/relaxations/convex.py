@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.program import Thetas
-from robustsuite.bounds.relaxations.unary import Lines, Relaxation, chord, is_narrow
+from robustsuite.bounds.relaxations.unary import Lines, Relaxation, chord, is_narrow, no_derivative
 from robustsuite.errors import UnboundedOutput
 
 
@@ -20,7 +20,7 @@ class Convex(Relaxation):
     Args:
         name: for messages.
         function: g, elementwise.
-        derivative: g', elementwise.
+        derivative: g', elementwise. A relaxation, where g' is to be bounded too.
         sign: +1 where g is convex, -1 where it is concave (then the sides change places).
         least: where a convex g is least, if inside its domain (a concave g: greatest).
         domain: open interval on which g is finite.
@@ -68,6 +68,11 @@ class Convex(Relaxation):
         if self.sign > 0:
             return Lines(slope, inner, across, outer)
         return Lines(across, outer, slope, inner)
+
+    def differentiate(self) -> Relaxation:
+        if not isinstance(self.derivative, Relaxation):
+            raise no_derivative(self.name)
+        return self.derivative
 
     def _middle(self, l: Tensor, u: Tensor) -> Tensor:
         return torch.minimum((l + u) / 2, l + self.reach)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.program import Thetas
-from robustsuite.bounds.relaxations.unary import Lines, Relaxation, is_narrow
+from robustsuite.bounds.relaxations.unary import Lines, Relaxation, is_narrow, no_derivative
 from robustsuite.errors import UnboundedOutput
 
 _BISECTIONS = 30
@@ -29,7 +29,7 @@ class Curve(Relaxation):
     Args:
         name: for messages.
         function: g, elementwise.
-        derivative: g', elementwise; at a break either one-sided value.
+        derivative: g', elementwise; at a break either one-sided value. A relaxation, where g' is to be bounded too.
         breaks: rising points where the curvature changes sign or the slope jumps.
         curvature: one more than breaks: +1 where g is convex, -1 concave, 0 straight.
         turns: points where g has a local extremum inside a piece.
@@ -78,6 +78,11 @@ class Curve(Relaxation):
 
         with torch.no_grad():
             return Thetas(lower=choice(-1), upper=choice(1))
+
+    def differentiate(self) -> Relaxation:
+        if not isinstance(self.derivative, Relaxation):
+            raise no_derivative(self.name)
+        return self.derivative
 
     def _line(
         self, l: Tensor, u: Tensor, narrow: Tensor, choice: Tensor | None, side: int

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from robustsuite.bounds.relaxations import derivatives
 from robustsuite.bounds.relaxations.convex import Convex
 from robustsuite.bounds.relaxations.curve import Curve
 from robustsuite.bounds.relaxations.s_shaped import SShaped
@@ -33,6 +34,9 @@ class Atan(SShaped):
     def second_derivative(self, x: Tensor) -> Tensor:
         return -2 * x / (1 + x * x).square()
 
+    def differentiate(self) -> Relaxation:
+        return derivatives.OF_ATAN
+
 
 class Erf(SShaped):
     """The error function."""
@@ -46,41 +50,18 @@ class Erf(SShaped):
     def second_derivative(self, x: Tensor) -> Tensor:
         return -2 * x * self.derivative(x)
 
-
-def _density(x: Tensor) -> Tensor:
-    return (-x * x / 2).exp() / math.sqrt(2 * math.pi)
-
-
-def _gelu_derivative(x: Tensor) -> Tensor:
-    return 0.5 * (1 + (x / _SQRT2).erf()) + x * _density(x)
-
-
-_TANH_SCALE, _TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
-
-
-def _gelu_tanh_derivative(x: Tensor) -> Tensor:
-    t = (_TANH_SCALE * (x + _TANH_CUBE * x**3)).tanh()
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _TANH_SCALE * (1 + 3 * _TANH_CUBE * x * x)
-
-
-def _silu_derivative(x: Tensor) -> Tensor:
-    s = x.sigmoid()
-    return s * (1 + x * (1 - s))
-
-
-def _mish_derivative(x: Tensor) -> Tensor:
-    t = functional.softplus(x).tanh()
-    return t + x * x.sigmoid() * (1 - t * t)
+    def differentiate(self) -> Relaxation:
+        return derivatives.OF_ERF
 
 
 # Inflection points and minima: roots of the second and first derivatives, in double precision.
 GELU = Curve(
-    "gelu", functional.gelu, _gelu_derivative, (-_SQRT2, _SQRT2), (-1, 1, -1), (-0.7517915246935645,)
+    "gelu", functional.gelu, derivatives.OF_GELU, (-_SQRT2, _SQRT2), (-1, 1, -1), (-0.7517915246935645,)
 )
 GELU_TANH = Curve(
     "gelu (tanh)",
     lambda x: functional.gelu(x, approximate="tanh"),
-    _gelu_tanh_derivative,
+    derivatives.OF_GELU_TANH,
     (-1.41850400879082836, 1.41850400879082836),
     (-1, 1, -1),
     (-0.752461422071016258,),
@@ -88,7 +69,7 @@ GELU_TANH = Curve(
 SILU = Curve(
     "silu",
     functional.silu,
-    _silu_derivative,
+    derivatives.OF_SILU,
     (-2.3993572805154676, 2.3993572805154676),
     (-1, 1, -1),
     (-1.2784645427610738,),
@@ -96,41 +77,41 @@ SILU = Curve(
 MISH = Curve(
     "mish",
     functional.mish,
-    _mish_derivative,
+    derivatives.OF_MISH,
     (-2.25637639636079312, 1.49057117948542846),
     (-1, 1, -1),
     (-1.19243121451549521,),
 )
 
-EXP = Convex("exp", torch.exp, torch.exp, reach=0.99)  # the tangent then stays positive on [l, u]
-LOG = Convex("log", torch.log, torch.reciprocal, -1, domain=(0.0, torch.inf))
-SQRT = Convex("sqrt", torch.sqrt, lambda x: 0.5 * x.rsqrt(), -1, domain=_FROM_ZERO)
-RSQRT = Convex("rsqrt", torch.rsqrt, lambda x: -0.5 * x**-1.5, domain=(0.0, torch.inf))
-LOG_SIGMOID = Convex("logsigmoid", functional.logsigmoid, lambda x: (-x).sigmoid(), -1)
+EXP = Convex("exp", torch.exp, derivatives.OF_EXP, reach=0.99)  # the tangent then stays positive on [l, u]
+LOG = Convex("log", torch.log, derivatives.OF_LOG, -1, domain=(0.0, torch.inf))
+SQRT = Convex("sqrt", torch.sqrt, derivatives.OF_SQRT, -1, domain=_FROM_ZERO)
+RSQRT = Convex("rsqrt", torch.rsqrt, derivatives.OF_RSQRT, domain=(0.0, torch.inf))
+LOG_SIGMOID = Convex("logsigmoid", functional.logsigmoid, derivatives.logistic(-1.0), -1)
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 SELU = Curve(
     "selu",
     functional.selu,
-    lambda x: torch.where(x < 0, SELU_SCALE * SELU_ALPHA * x.clamp(max=0).exp(), SELU_SCALE),
+    derivatives.elu(SELU_ALPHA, SELU_SCALE, 1.0),
     (0.0,),
     (1, 0),
 )
 HARDSWISH = Curve(
     "hardswish",
     functional.hardswish,
-    lambda x: torch.where(x <= -3, 0.0, torch.where(x >= 3, 1.0, (2 * x + 3) / 6)),
+    derivatives.OF_HARDSWISH,
     (-3.0, 3.0),
     (0, 1, 0),
     (-1.5,),
 )
-HARDSIGMOID = Curve("hardsigmoid", functional.hardsigmoid, torch.zeros_like, (-3.0, 3.0), (0, 0, 0))
+HARDSIGMOID = Curve(
+    "hardsigmoid", functional.hardsigmoid, derivatives.clip(-3.0, 3.0, 1 / 6), (-3.0, 3.0), (0, 0, 0)
+)
 
 
 def softplus(beta: float = 1.0, threshold: float = 20.0) -> Convex:
     """Give log(1 + exp(beta x)) / beta."""
-    return Convex(
-        "softplus", lambda x: functional.softplus(x, beta, threshold), lambda x: (beta * x).sigmoid()
-    )
+    return Convex("softplus", lambda x: functional.softplus(x, beta, threshold), derivatives.logistic(beta))
 
 
 def elu(alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Curve:
@@ -139,16 +120,12 @@ def elu(alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Cur
     def function(x: Tensor) -> Tensor:
         return torch.where(x > 0, scale * x, scale * alpha * (input_scale * x.clamp(max=0)).expm1())
 
-    def derivative(x: Tensor) -> Tensor:
-        left = scale * alpha * input_scale * (input_scale * x.clamp(max=0)).exp()
-        return torch.where(x > 0, scale, left)
-
-    return Curve("elu", function, derivative, (0.0,), (1, 0))
+    return Curve("elu", function, derivatives.elu(alpha, scale, input_scale), (0.0,), (1, 0))
 
 
 def clip(low: float, high: float) -> Curve:
     """Give x cut to [low, high] (hardtanh, relu6, clamp)."""
-    return Curve("clamp", lambda x: x.clamp(low, high), torch.zeros_like, (low, high), (0, 0, 0))
+    return Curve("clamp", lambda x: x.clamp(low, high), derivatives.clip(low, high), (low, high), (0, 0, 0))
 
 
 def power(exponent: float) -> Relaxation:
@@ -163,9 +140,7 @@ def power(exponent: float) -> Relaxation:
     def function(x: Tensor) -> Tensor:
         return x**exponent
 
-    def derivative(x: Tensor) -> Tensor:
-        return exponent * x ** (exponent - 1)
-
+    derivative = derivatives.power(exponent)
     if exponent == int(exponent):
         if exponent % 2 == 0:
             return Convex("pow", function, derivative, least=0.0)

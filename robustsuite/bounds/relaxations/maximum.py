@@ -21,8 +21,15 @@ class Maximum(Nonlinear):
     constant max u, or ``m + sum of relu(x_i - m)`` with each ReLU's chord, which is exact where one entry
     dominates; the one that is smaller at the middle of the box.
 
+    Args:
+        repeated: marks entries that repeat another one of the same maximum, shape (*out, entries) or with fewer
+            leading axes, or None: they do not change the maximum, but which entry gives it.
+
     Source: the chord of Zhang et al. 2018 for each term; max x_i <= m + sum relu(x_i - m) for m <= max x_i.
     """
+
+    def __init__(self, repeated: Tensor | None = None) -> None:
+        self.repeated = repeated
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0].amax(-1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.relaxations import derivatives
 from robustsuite.bounds.relaxations.curve import Curve
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
 
@@ -68,11 +69,14 @@ class Sine(Relaxation):
         safe_l, safe_u, _, _ = self._moved(l, u)
         return _SINE.initial(safe_l, safe_u)
 
+    def differentiate(self) -> Relaxation:
+        return Sine(self._phase + math.pi / 2)
+
 
 TANGENT = Curve(
     "tan",
     torch.tan,
-    lambda x: 1 + x.tan().square(),
+    derivatives.OF_TANGENT,
     breaks=(0.0,),
     curvature=(-1, 1),
     domain=(-math.pi / 2, math.pi / 2),

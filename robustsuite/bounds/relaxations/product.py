@@ -19,8 +19,16 @@ class Product(Nonlinear):
     Two planes bound the product from below and two from above; any mixture of the two is sound, and its weight is
     the free choice. Half and half by default: then the lower and the upper plane are parallel.
 
+    Args:
+        gated: the first factor is best known by its interval (the derivative of a ReLU, 0 or 1), so by default it
+            gets no coefficient, or as little as is sound: what is left for a gate in [0, 1] is the chord of
+            relu(y) above and that of -relu(-y) below.
+
     Source: McCormick 1976; Shi et al. 2020, section 3.3.
     """
+
+    def __init__(self, *, gated: bool = False) -> None:
+        self._gated = gated
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] * xs[1]
@@ -32,9 +40,22 @@ class Product(Nonlinear):
 
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
         (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
-        for_x, for_y = (ly + uy) / 2, (lx + ux) / 2
-        terms = xs[0].scaled(for_x, for_x).plus(xs[1].scaled(for_y, for_y))
-        return terms.shifted(-(lx * ly + ux * uy) / 2, -(lx * uy + ux * ly) / 2)
+        low, high = self._weights(ly, uy)
+        terms = xs[0].scaled(low * ly + (1 - low) * uy, high * uy + (1 - high) * ly)
+        terms = terms.plus(xs[1].scaled(low * lx + (1 - low) * ux, high * lx + (1 - high) * ux))
+        return terms.shifted(-(low * lx * ly + (1 - low) * ux * uy), -(high * lx * uy + (1 - high) * ux * ly))
+
+    def _weights(self, ly: Tensor, uy: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        """Give the default weights of the first lower and of the first upper plane."""
+        if not self._gated:
+            return 0.5, 0.5
+        room = (uy - ly).clamp(min=torch.finfo(ly.dtype).tiny)
+        return (uy / room).clamp(0, 1), (-ly / room).clamp(0, 1)
+
+    def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
+        # Where the other factor is a constant the product is linear, and its planes are exact.
+        wide = inputs[0].upper > inputs[0].lower
+        return wide & (inputs[1].upper > inputs[1].lower)
 
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
@@ -45,8 +66,9 @@ class Product(Nonlinear):
         )
         a = form.a
         rising = a >= 0
-        low = 0.5 if thetas.lower is None else thetas.lower
-        high = 0.5 if thetas.upper is None else thetas.upper
+        low, high = self._weights(ly, uy)
+        low = low if thetas.lower is None else thetas.lower
+        high = high if thetas.upper is None else thetas.upper
         # First lower plane: ly x + lx y - lx ly; second: uy x + ux y - ux uy.
         # First upper plane: uy x + lx y - lx uy; second: ly x + ux y - ux ly.
         for_x = torch.where(rising, low * ly + (1 - low) * uy, high * uy + (1 - high) * ly)
@@ -58,8 +80,9 @@ class Product(Nonlinear):
         return forms, -(a * constant).flatten(2).sum(2)
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
-        half = torch.full_like(inputs[0].lower, 0.5)
-        return Thetas(lower=half, upper=half.clone())
+        like = inputs[0].lower
+        low, high = (torch.as_tensor(w).to(like) for w in self._weights(inputs[1].lower, inputs[1].upper))
+        return Thetas(lower=low.expand_as(like).clone(), upper=high.expand_as(like).clone())
 
 
 class MatrixProduct(Nonlinear):

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
 
 
@@ -45,3 +46,6 @@ class ReLU(Relaxation):
 
     def unresolved(self, l: Tensor, u: Tensor) -> Tensor:
         return (l < 0) & (u > 0)
+
+    def differentiate(self) -> Relaxation:
+        return Jump(0.0, Constant(self._slope), Constant(1.0))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.relaxations import derivatives
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation, chord, is_narrow
 
 _BISECTIONS = 24
@@ -92,6 +93,9 @@ class Tanh(SShaped):
         t = x.tanh()
         return -2 * t * (1 - t * t)
 
+    def differentiate(self) -> Relaxation:
+        return derivatives.OF_TANH
+
 
 class Sigmoid(SShaped):
     """The logistic function."""
@@ -106,3 +110,6 @@ class Sigmoid(SShaped):
     def second_derivative(self, x: Tensor) -> Tensor:
         s = x.sigmoid()
         return s * (1 - s) * (1 - 2 * s)
+
+    def differentiate(self) -> Relaxation:
+        return derivatives.OF_SIGMOID

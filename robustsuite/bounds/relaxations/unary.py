@@ -13,6 +13,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
+from robustsuite.errors import UnsupportedOperator
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,22 @@ class Relaxation(ABC):
     def unresolved(self, l: Tensor, u: Tensor) -> Tensor:
         """Say where tighter ends would give tighter lines."""
         return u > l
+
+    def differentiate(self) -> Relaxation:
+        """Give the derivative, which at a kink takes all values between those of its two sides.
+
+        Raises:
+            UnsupportedOperator: none is known, or the function has jumps.
+        """
+        raise no_derivative(type(self).__name__)
+
+
+def no_derivative(name: str) -> UnsupportedOperator:
+    """Give the error of a function without a derivative that could be bounded."""
+    return UnsupportedOperator(
+        f"no bounds for the derivative of '{name}': it has jumps, or its derivative has no relaxation; rewrite this "
+        "part with relu, maximum or smooth functions, or give the relaxation a derivative (`differentiate`)"
+    )
 
 
 class Unary(Nonlinear):

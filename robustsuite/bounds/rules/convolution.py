@@ -145,6 +145,9 @@ class Convolution(Affine):
         lead = (1,) * (len(self._before) - self._dims - 1)
         return self._bias.view(1, *lead, -1, *(1,) * self._dims)
 
+    def linear(self, *xs: Tensor) -> Tensor:
+        return self._convolve(xs[0], self._weight, None)
+
 
 class TransposedConvolution(Affine):
     """A transposed convolution; its coefficients go back through the plain one.
@@ -216,6 +219,9 @@ class TransposedConvolution(Affine):
             return None
         lead = (1,) * (len(self._before) - self._dims - 1)
         return self._bias.view(1, *lead, -1, *(1,) * self._dims)
+
+    def linear(self, *xs: Tensor) -> Tensor:
+        return self._convolve(xs[0], self._weight, None)
 
 
 def convolution(

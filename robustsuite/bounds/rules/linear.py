@@ -49,6 +49,9 @@ class Linear(Affine):
             return None
         return self._bias.expand(1, *self._before[:-1], -1)
 
+    def linear(self, *xs: Tensor) -> Tensor:
+        return functional.linear(xs[0], self._weight)
+
 
 class ConstantProduct(Affine):
     """A batched matrix product with one constant operand: ``constant @ x`` or ``x @ constant``.

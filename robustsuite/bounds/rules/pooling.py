@@ -117,7 +117,11 @@ def maximum_pool(
     entries = entries.to(constant_like(g)["device"])
     flat = reshape(g, x, (*x.shape[:-dims], -1))
     windows = moved(lambda t: t[..., entries.flatten()].unflatten(-1, tuple(entries.shape)))(g, flat)
-    return g.emit(Maximum(), windows, shape=windows.shape[:-1]), None
+    order, positions = entries.sort(dim=-1, stable=True)
+    repeats = functional.pad(order[..., 1:] == order[..., :-1], (1, 0))
+    repeated = torch.zeros_like(repeats).scatter(-1, positions, repeats)
+    op = Maximum(repeated if bool(repeats.any()) else None)
+    return g.emit(op, windows, shape=windows.shape[:-1]), None
 
 
 TABLE: Table = {

@@ -121,6 +121,9 @@ class Shift(Affine):
     def offset(self) -> Tensor | None:
         return self._constant
 
+    def linear(self, *xs: Tensor) -> Tensor:
+        return xs[0]
+
     def keeps_features_apart(self) -> bool:
         return True
 
