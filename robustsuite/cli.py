@@ -1,4 +1,4 @@
-"""The command `robustsuite`: demo, list, train, evaluate, report, bench.
+"""The command `robustsuite`: demo, list, train, evaluate, certify, report, bench.
 
 Each command is a function; its arguments and docstring are its options and help. Heavy modules are imported inside
 the commands, so that ``robustsuite --help`` is quick.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -293,6 +294,54 @@ def report(
     return _show(list(run_dirs), out)
 
 
+def certify(
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="NET.onnx SPEC.vnnlib")],
+    /,
+    *,
+    timeout: float | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    results: Path | None = None,
+    resume: bool = False,
+) -> int:
+    """Decide whether a network can do what a property calls unsafe: prints unsat, sat, unknown or timeout.
+
+    unsat: proved that no input is unsafe. sat: an unsafe input was found; it is printed below, with the outputs
+    that the network gives for it. One CSV file of instances (network, property, timeout; file names relative to
+    it) may be given instead: then a line per instance. All files may be gzipped.
+
+    Example: robustsuite certify network.onnx property.vnnlib --timeout 60
+
+    Args:
+        files: an ONNX network and a VNN-LIB property, or one CSV file of instances.
+        timeout: seconds for each instance; by default what the CSV file says, else 60.
+        device: "cpu", "cuda", "cuda:1" ...
+        seed: of the search for counterexamples.
+        results: CSV file to write, for a CSV of instances: network, property, result, seconds.
+        resume: keep what `results` holds from an interrupted call, and decide the rest.
+    """
+    start = time.monotonic()
+    if timeout is not None and not timeout > 0:
+        raise InvalidInput(f"timeout is {timeout}; expected seconds > 0")
+    from robustsuite import certificates
+
+    _check_device(device)
+    if len(files) == 2:
+        if results is not None or resume:
+            raise InvalidInput("--results and --resume are for a CSV file of instances")
+        # Loading torch took a part of the time.
+        left = max((60.0 if timeout is None else timeout) - (time.monotonic() - start), 1e-3)
+        print(certificates.decide_files(*files, timeout=left, device=device, seed=seed), flush=True)
+        return 0
+    if len(files) != 1:
+        raise InvalidInput(
+            f"{len(files)} files given; expected NET.onnx SPEC.vnnlib, or one CSV of instances"
+        )
+    return certificates.decide_all(
+        files[0], timeout=timeout, device=device, seed=seed, results=results, resume=resume
+    )
+
+
 def bench(
     *,
     device: str = "cpu",
@@ -356,6 +405,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "list": list_recipes,
     "train": train,
     "evaluate": evaluate,
+    "certify": certify,
     "report": report,
     "bench": bench,
 }

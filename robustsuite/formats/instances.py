@@ -1,0 +1,73 @@
+"""Lists of verification instances: CSV files of network, property and timeout, as VNN-COMP has them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from robustsuite.errors import InvalidInput
+from robustsuite.formats import compressed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One question: may the network's output be in the property's unsafe set?
+
+    Attributes:
+        network: an ONNX file, may be gzipped.
+        specification: a VNN-LIB file, may be gzipped.
+        timeout: seconds, > 0; None where the list gives none.
+    """
+
+    network: Path
+    specification: Path
+    timeout: float | None
+
+
+def read_instances(path: Path) -> tuple[Instance, ...]:
+    """Read a list of instances; file names in it are relative to its folder.
+
+    Args:
+        path: a CSV file (may be gzipped) with the columns network, property and, if wanted, timeout in seconds.
+            Further columns and a header line are passed over.
+
+    Raises:
+        InvalidInput: the file is absent, empty, or a line does not have this form.
+    """
+    try:
+        text = compressed.read(path).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"{path} is not a text file; expected a CSV of network,property,timeout"
+        ) from error
+    found: list[Instance] = []
+    for number, cells in enumerate(csv.reader(text.splitlines()), start=1):
+        cells = [cell.strip() for cell in cells]
+        if not any(cells) or (not found and not _names_a_network(cells[0])):
+            continue
+        if len(cells) < 2:
+            raise InvalidInput(f"{path}, line {number}: expected network,property,timeout; got '{cells[0]}'")
+        network, specification = (path.parent / cell for cell in cells[:2])
+        timeout = _seconds(cells[2], path, number) if len(cells) > 2 and cells[2] else None
+        found.append(Instance(network=network, specification=specification, timeout=timeout))
+    if not found:
+        raise InvalidInput(
+            f"{path} holds no instance; expected lines of network.onnx,property.vnnlib,timeout"
+        )
+    return tuple(found)
+
+
+def _names_a_network(cell: str) -> bool:
+    return cell.endswith((".onnx", ".onnx.gz"))
+
+
+def _seconds(cell: str, path: Path, number: int) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not (value > 0 and math.isfinite(value)):
+        raise InvalidInput(f"{path}, line {number}: the timeout is '{cell}'; expected seconds > 0")
+    return value
