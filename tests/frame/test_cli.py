@@ -19,7 +19,9 @@ def run(line: str) -> int:
         return int(leaving.code or 0)
 
 
-@pytest.mark.parametrize("command", ["demo", "list", "train", "train count", "evaluate", "certify", "report", "bench"])
+@pytest.mark.parametrize(
+    "command", ["demo", "list", "train", "train count", "evaluate", "certify", "report", "bench"]
+)
 def test_every_command_has_help_with_an_example(
     toy: Path, capsys: pytest.CaptureFixture[str], command: str
 ) -> None:
