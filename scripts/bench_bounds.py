@@ -28,56 +28,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from networks import CASES, setup
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-EPS = {"mlp": 0.01, "conv28": 0.005, "conv32": 0.005}
 METHODS = ("ibp", "crown_ibp", "crown", "alpha_crown")
 LIBRARIES = ("robustsuite", "auto_LiRPA", "bound_propagation")
 ALPHA_STEPS = 20
-
-
-def mlp() -> tuple[nn.Module, tuple[int, ...]]:
-    """Give the MLP 784-256-256-256-10."""
-    layers: list[nn.Module] = [nn.Flatten()]
-    for before, after in ((784, 256), (256, 256), (256, 256)):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(256, 10)), (1, 28, 28)
-
-
-def _conv(channels: int, size: int) -> tuple[nn.Module, tuple[int, ...]]:
-    side = size // 4
-    layers: list[nn.Module] = [
-        nn.Conv2d(channels, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 16, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 32, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Flatten(),
-        nn.Linear(32 * side * side, 100),
-        nn.ReLU(),
-        nn.Linear(100, 10),
-    ]
-    return nn.Sequential(*layers), (channels, size, size)
-
-
-NETWORKS: dict[str, Callable[[], tuple[nn.Module, tuple[int, ...]]]] = {
-    "mlp": mlp,
-    "conv28": lambda: _conv(1, 28),
-    "conv32": lambda: _conv(3, 32),
-}
-
-
-def setup(network: str, batch: int) -> tuple[nn.Module, Tensor, float]:
-    """Give a network with seeded weights, a seeded batch, and the radius."""
-    torch.manual_seed(0)
-    model, shape = NETWORKS[network]()
-    x = torch.rand(batch, *shape, generator=torch.Generator().manual_seed(1))
-    return model.eval(), x, EPS[network]
 
 
 def ours(model: nn.Module, x: Tensor, eps: float, method: str) -> Callable[[], tuple[Tensor, Tensor]]:
@@ -251,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--networks", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["ibp", "crown_ibp", "crown"])
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 32, 256])
     parser.add_argument("--peer", help="a checkout of auto_LiRPA")

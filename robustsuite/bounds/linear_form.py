@@ -200,16 +200,20 @@ class Windows(LinearForm):
     def take(self, values: Tensor) -> Tensor:
         top, left = self.corner()
         height, width = self.shape[-2:]
-        # A border of one zero stands for all that lies outside. Channels last: what is gathered for one position
-        # is then a contiguous run.
-        image = functional.pad(values.reshape(-1, *self.shape[-3:]), (1, 1, 1, 1)).permute(0, 2, 3, 1)
-        y = _run(top + 1, self.coefficients.shape[-2]).clamp(0, height + 1)
-        x = _run(left + 1, self.coefficients.shape[-1]).clamp(0, width + 1)
-        position = y[:, :, None] * (width + 2) + x[:, None, :]
+        channels, high, wide = self.coefficients.shape[-3:]
+        # A border of zeros stands for all that lies outside. With the channels last, a window's row is a contiguous
+        # run of the image, and all runs that start at some pixel are a view of it: what is copied comes in long runs.
+        image = functional.pad(values.reshape(-1, *self.shape[-3:]), (wide, wide, 1, 1)).permute(0, 2, 3, 1)
+        image = image.contiguous()
+        across = width + 2 * wide
+        starts = len(image) * (height + 2) * across - wide + 1
+        runs = image.as_strided((starts, wide * channels), (channels, 1))
+        y = _run(top + 1, high).clamp(0, height + 1)
+        position = y * across + (left + wide).clamp(0, width + wide).unsqueeze(1)
         if self.rows is not None and len(values) > 1:
-            position = position + self.rows[:, None, None] * ((height + 2) * (width + 2))
-        picked = functional.embedding(position, image.reshape(-1, image.shape[-1]))
-        return picked.permute(0, 3, 1, 2)
+            position = position + self.rows.unsqueeze(1) * ((height + 2) * across)
+        picked = functional.embedding(position, runs)
+        return picked.view(-1, high, wide, channels).permute(0, 3, 1, 2)
 
     def dense(self) -> Dense:
         top, left = self.corner()
