@@ -192,7 +192,7 @@ def _train_with_fields(name: str, arguments: Sequence[str]) -> int:
 
 def _registry() -> tyro.constructors.ConstructorRegistry:
     """Teach tyro numbers that may be nested lists, such as a perturbation's radius per feature."""
-    from robustsuite.perturbation import PerFeature
+    from robustsuite.features import PerFeature
 
     registry = tyro.constructors.ConstructorRegistry()
 

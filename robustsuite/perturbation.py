@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from robustsuite import norms, seeding
+from robustsuite import features, norms, seeding
 from robustsuite.errors import InvalidInput
+from robustsuite.features import PerFeature
 
-# A number, or nested numbers of the shape of one example; kept as a float or nested tuples of floats.
-PerFeature = float | int | Sequence[Any] | Tensor | npt.NDArray[Any]
 Take = Callable[[Tensor], Tensor]
 
 _BISECTIONS = 40
@@ -48,6 +45,11 @@ class Region(ABC):
     @property
     def is_symmetric(self) -> bool:
         """Whether all examples have the same region about their centres, and -d belongs to it if d does."""
+        return False
+
+    @property
+    def moves_groups(self) -> bool:
+        """Whether features move together, so that `minimum` needs a coefficient for every one of them."""
         return False
 
     @abstractmethod
@@ -76,7 +78,8 @@ class Region(ABC):
         """Give the least value of the linear forms ``sum(a * x)`` for x in the region.
 
         Args:
-            a: coefficients; the axes from the third on are those of `take`'s result from the second on.
+            a: coefficients; the axes from the third on are those of `take`'s result from the second on. Where the
+                region `moves_groups`, they are those of the whole input, in its order.
             take: picks, from a tensor of shape (batch, *input), the entries that the coefficients
                 belong to, as a tensor of shape (rows or 1, *form), with zeros where there is none.
 
@@ -135,7 +138,7 @@ class BoxRegion(Region):
         middle = take((self.lower + self.upper) / 2).flatten(1).unsqueeze(1)
         radius = take((self.upper - self.lower) / 2).flatten(1).unsqueeze(1)
         a = a.flatten(2)
-        return _dot(a, middle) - _dot(a.abs(), radius)
+        return dot(a, middle) - dot(a.abs(), radius)
 
     def select(self, index: Tensor) -> BoxRegion:
         return BoxRegion(self.center[index], self.lower[index], self.upper[index])
@@ -207,7 +210,7 @@ class Ball(Region):
     def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
         center, scale = (take(t).flatten(1).unsqueeze(1) for t in (self.center, self.scale))
         a = a.flatten(2)
-        at_center, slope = _dot(a, center), a * scale
+        at_center, slope = dot(a, center), a * scale
         if not self.clipped:
             return at_center - norms.norm(slope, norms.dual(self.p))
         safe = torch.where(scale > 0, scale, 1.0)
@@ -223,7 +226,7 @@ class Ball(Region):
         return Ball(self.p, *parts, clipped=self.clipped)
 
 
-def _dot(a: Tensor, values: Tensor) -> Tensor:
+def dot(a: Tensor, values: Tensor) -> Tensor:
     """Sum a (rows or 1, specs, n) times values (rows or 1, 1, n) over n, as a matrix product where that helps."""
     return torch.matmul(a, values.transpose(1, 2)).squeeze(2)
 
@@ -263,7 +266,7 @@ def _least_l1_in_box(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:
     return -(gain * spend).sum(-1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Perturbation(ABC):
     """A threat model, independent of any example."""
 
@@ -302,11 +305,11 @@ class _Lp(Perturbation):
     clip: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "eps", _frozen(self.eps, "eps"))
+        object.__setattr__(self, "eps", features.frozen(self.eps, "eps"))
         values = torch.as_tensor(self.eps, dtype=torch.float64)
         if not bool((torch.isfinite(values) & (values >= 0)).all()):
             raise InvalidInput(
-                f"eps is {_short(self.eps)}; expected finite numbers >= 0, in the input's units"
+                f"eps is {features.short(self.eps)}; expected finite numbers >= 0, in the input's units"
             )
         if self.clip is not None:
             if len(self.clip) != 2 or not self.clip[0] < self.clip[1]:
@@ -314,14 +317,14 @@ class _Lp(Perturbation):
             object.__setattr__(self, "clip", (float(self.clip[0]), float(self.clip[1])))
 
     def scaled(self, factor: float) -> _Lp:
-        return replace(self, eps=_map(self.eps, lambda value: value * factor))
+        return replace(self, eps=features.mapped(self.eps, lambda value: value * factor))
 
     def describe(self) -> str:
-        return f"{type(self).__name__}({_short(self.eps)})"
+        return f"{type(self).__name__}({features.short(self.eps)})"
 
     def _ends(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        _check_finite(x)
-        scale = _per_feature(self.eps, x, "eps")
+        features.check_finite(x)
+        scale = features.spread(self.eps, x, "eps")
         lower, upper = x - scale, x + scale
         if self.clip is not None:
             low, high = self.clip
@@ -378,17 +381,17 @@ class Box(Perturbation):
     upper: PerFeature
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lower", _frozen(self.lower, "lower"))
-        object.__setattr__(self, "upper", _frozen(self.upper, "upper"))
+        object.__setattr__(self, "lower", features.frozen(self.lower, "lower"))
+        object.__setattr__(self, "upper", features.frozen(self.upper, "upper"))
         low, high = (torch.as_tensor(end, dtype=torch.float64) for end in (self.lower, self.upper))
         if not bool(torch.isfinite(low).all() & torch.isfinite(high).all() & (low <= high).all()):
             raise InvalidInput(
-                f"box has lower {_short(self.lower)}, upper {_short(self.upper)}; expected finite lower <= upper"
+                f"box has lower {features.short(self.lower)}, upper {features.short(self.upper)}; expected finite lower <= upper"
             )
 
     def around(self, x: Float[Tensor, "batch *input"]) -> BoxRegion:
-        _check_finite(x)
-        lower, upper = (_per_feature(end, x, "box end") for end in (self.lower, self.upper))
+        features.check_finite(x)
+        lower, upper = (features.spread(end, x, "box end") for end in (self.lower, self.upper))
         return BoxRegion(torch.clamp(x, lower, upper), lower, upper)
 
     def scaled(self, factor: float) -> Box:
@@ -396,50 +399,7 @@ class Box(Perturbation):
 
         lower, upper = (torch.as_tensor(end, dtype=torch.float64) for end in (self.lower, self.upper))
         middle, half = (lower + upper) / 2, factor * (upper - lower) / 2
-        return Box(_frozen(middle - half, "lower"), _frozen(middle + half, "upper"))
+        return Box(features.frozen(middle - half, "lower"), features.frozen(middle + half, "upper"))
 
     def describe(self) -> str:
-        return f"Box({_short(self.lower)}, {_short(self.upper)})"
-
-
-def _frozen(value: Any, name: str) -> PerFeature:
-    """Turn a number, array, tensor or nested sequence into a float or nested tuples of floats."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    try:
-        return _map(value, float)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"{name} is {value!r}; expected a number or nested numbers") from None
-
-
-def _map(value: Any, function: Callable[[float], float]) -> PerFeature:
-    if isinstance(value, list | tuple):
-        return tuple(_map(item, function) for item in value)
-    return function(value)
-
-
-def _short(value: PerFeature) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    values = torch.as_tensor(value, dtype=torch.float64)
-    return f"{float(values.min()):.4g}..{float(values.max()):.4g}"
-
-
-def _per_feature(value: PerFeature, x: Tensor, name: str) -> Tensor:
-    tensor = torch.as_tensor(value, dtype=x.dtype, device=x.device)
-    try:
-        return tensor.expand(x.shape)
-    except RuntimeError:
-        raise InvalidInput(
-            f"{name} has shape {tuple(tensor.shape)}; expected a number or the shape of one example, "
-            f"{tuple(x.shape[1:])}"
-        ) from None
-
-
-def _check_finite(x: Tensor) -> None:
-    if not x.is_floating_point():
-        raise InvalidInput(f"x has dtype {x.dtype}; expected floating point: pass x.float()")
-    finite = torch.isfinite(x).flatten(1).all(1) if x.dim() > 1 else torch.isfinite(x)
-    if not bool(finite.all()):
-        row = int((~finite).nonzero()[0, 0])
-        raise InvalidInput(f"x has NaN or infinite values, first in example {row}; remove or replace them")
+        return f"Box({features.short(self.lower)}, {features.short(self.upper)})"

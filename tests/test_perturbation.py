@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import jaxtyping
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from torch import Tensor
 from robustsuite import norms
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import L1, L2, Ball, Box, Linf, Perturbation, Region
+from robustsuite.sparse import L0, SparseRegion
 
 _FEATURES = (0.1, 0.0, 0.3, 0.2, 0.05, 0.4)
 PERTURBATIONS: list[Perturbation] = [
@@ -27,6 +30,8 @@ PERTURBATIONS: list[Perturbation] = [
     L1(_FEATURES, clip=(0, 1)),
     Box(0.2, 0.7),
     Box((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), 0.6),
+    L0(1, 0, 1),
+    L0(3, (0.0, -0.5, -0.1, 0.0, 0.0, -1.0), 1.5),
 ]
 _CLIPPED = [p for p in PERTURBATIONS if isinstance(p, L1 | L2) and p.clip is not None]
 
@@ -85,6 +90,12 @@ def _exact(region: Region, row: Tensor, example: int) -> float:
     """Solve min a.x over one example's region by another's solver."""
     low, high, center = (t[example].numpy() for t in (region.lower, region.upper, region.center))
     a = row.numpy()
+    if isinstance(region, SparseRegion):
+        sets = itertools.combinations(range(6), region.budget)
+        return min(
+            float(a @ center + sum(min(a[i] * (low - center)[i], a[i] * (high - center)[i]) for i in chosen))
+            for chosen in sets
+        )
     if not isinstance(region, Ball):
         return float(np.where(a > 0, a * low, a * high).sum())
     scale = region.scale[example].numpy()
@@ -188,7 +199,7 @@ def test_distance(perturbation: Perturbation) -> None:
     region = perturbation.around(_inputs())
     x = region.sample(generator=torch.Generator().manual_seed(7))
     delta = (x - region.center).numpy()
-    order = 1 if isinstance(perturbation, L1) else 2 if isinstance(perturbation, L2) else np.inf
+    order = {L0: 0, L1: 1, L2: 2}.get(type(perturbation), np.inf)
     np.testing.assert_allclose(region.distance(x).numpy(), np.linalg.norm(delta, order, axis=1))
 
 
@@ -253,6 +264,10 @@ def test_scaled_and_described() -> None:
     assert L2(0.5).describe() == "L2(0.5)"
     assert L1((0.5, 1.0)).describe() == "L1(0.5..1)"
     assert Box(0.0, 1.0).describe() == "Box(0, 1)"
+    assert L0(4, 0, 1).scaled(0.7) == L0(2, 0, 1)
+    assert L0(3, 0, 1).scaled(1 / 3).budget == 1
+    assert L0(4, 0, 1).scaled(0.0).budget == 0
+    assert L0(4, 0, 1).describe() == "L0(4)"
 
 
 @pytest.mark.parametrize("kind", [Linf, L2, L1])
@@ -271,12 +286,21 @@ def test_wrong_values() -> None:
         Box(1.0, 0.0)
     with pytest.raises(InvalidInput, match="finite lower <= upper"):
         Box((0.0, 1.0), (float("nan"), 2.0))
+    for budget in (-1, True):
+        with pytest.raises(InvalidInput, match="number of features, an integer >= 0"):
+            L0(budget, 0, 1)
+    with pytest.raises(InvalidInput, match="finite low <= high"):
+        L0(1, 1, 0)
 
 
 @pytest.mark.usefixtures("as_users_run_it")
 def test_wrong_inputs() -> None:
     with pytest.raises(InvalidInput, match=r"outside clip \(0\.0, 1\.0\)"):
         Linf(0.1, clip=(0, 1)).around(torch.full((1, 3), 2.0))
+    with pytest.raises(InvalidInput, match="outside the range from 0 to 1; scale the data"):
+        L0(1, 0, 1).around(torch.full((1, 3), 2.0))
+    with pytest.raises(InvalidInput, match=r"range has shape \(2,\).*\(3,\)"):
+        L0(1, (0, 0), 1).around(torch.zeros(1, 3))
     with pytest.raises(InvalidInput, match=r"eps has shape \(2,\).*\(3,\)"):
         Linf((0.1, 0.2)).around(torch.zeros(1, 3))
     with pytest.raises(InvalidInput, match=r"pass x\.float\(\)"):
@@ -289,3 +313,28 @@ def test_an_ulp_outside_the_clip_range_is_forgiven() -> None:
     region = Linf(0.1, clip=(0, 1)).around(torch.tensor([[1.0000001, 0.5]]))
     assert float(region.center.max()) <= 1.0
     assert float(region.upper.max()) <= 1.0
+
+
+def test_few_features_in_full() -> None:
+    """No feature or all of them: a point, and the whole box."""
+    x = _inputs()
+    none, all_ = L0(0, 0, 1).around(x), L0(9, 0, 1).around(x)
+    a = torch.randn((4, 5, 6), generator=torch.Generator().manual_seed(9), dtype=torch.float64)
+    torch.testing.assert_close(none.minimum(a, _take), (a * x.unsqueeze(1)).sum(2))
+    assert none.is_box
+    assert torch.equal(none.sample(), x)
+    assert torch.equal(none.lower, none.upper)
+    assert all_.is_box
+    torch.testing.assert_close(all_.minimum(a, _take), Box(0, 1).around(x).minimum(a, _take))
+
+
+@pytest.mark.parametrize("budget", [1, 2, 4])
+def test_nearest_point_of_few_features(budget: int) -> None:
+    """Against every choice of features."""
+    region = L0(budget, 0, 1).around(_inputs())
+    far = torch.randn((4, 6), generator=torch.Generator().manual_seed(10), dtype=torch.float64)
+    gap = (region.project(far) - far).norm(dim=1)
+    for chosen in itertools.combinations(range(6), budget):
+        other = region.center.clone()
+        other[:, chosen] = far[:, chosen].clamp(0, 1)
+        assert bool((gap <= (other - far).norm(dim=1) + 1e-12).all())

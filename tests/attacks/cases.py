@@ -13,6 +13,7 @@ from torch.nn import functional
 from robustsuite import L1, L2, Linf
 from robustsuite.attacks import FGSM, PGD, Attack, losses, step_rules
 from robustsuite.perturbation import Box, Perturbation
+from robustsuite.sparse import L0
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ PERTURBATIONS: list[Perturbation] = [
     L1(4.0, clip=(0, 1)),
     Linf(tuple(i / 320 for i in range(64))),
     Box(0.1, 0.9),
+    L0(4, 0, 1),
 ]
 
 

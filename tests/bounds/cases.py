@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from robustsuite import bounds, seeding
 from robustsuite.bounds import Bounds, Graph
 from robustsuite.perturbation import L1, L2, Box, Linf, Perturbation
+from robustsuite.sparse import L0
+from robustsuite.substitutions import SubstitutionRegion, Substitutions
 
 aten = torch.ops.aten
 Shape = tuple[int, ...]
@@ -116,6 +118,27 @@ def _per_feature(case: Case, eps: float) -> Linf:
     return Linf(radius)
 
 
+@dataclass(frozen=True)
+class Nearby(Perturbation):
+    """Substitutions by vectors near to each position's own, a different number for each, whatever the batch."""
+
+    eps: float
+    clip: tuple[float, float]
+
+    def around(self, x: Tensor) -> SubstitutionRegion:
+        noise = torch.rand((1, x.shape[1], 3, *x.shape[2:]), generator=seeding.generator(0, "candidates"))
+        candidates = x.unsqueeze(2) + 6 * self.eps * (noise - 0.5).to(x)
+        mask = torch.arange(3) <= torch.arange(x.shape[1]).unsqueeze(1) % 4 - 1
+        words = Substitutions(candidates.clamp(*self.clip), mask.expand(len(x), -1, -1), budget=2)
+        return words.around(x)
+
+    def scaled(self, factor: float) -> Nearby:
+        return Nearby(self.eps * factor, self.clip)
+
+    def describe(self) -> str:
+        return f"Nearby({self.eps})"
+
+
 PERTURBATIONS = [
     Threat("linf", lambda case, eps: Linf(eps)),
     Threat("linf, clipped", lambda case, eps: Linf(eps, clip=case.clip)),
@@ -125,6 +148,8 @@ PERTURBATIONS = [
     Threat("l1, clipped", lambda case, eps: L1(3.0 * eps, clip=case.clip)),
     Threat("box", _box),
     Threat("linf, per feature", _per_feature),
+    Threat("l0", lambda case, eps: L0(2 if eps else 0, *case.clip)),
+    Threat("substitutions", lambda case, eps: Nearby(eps, case.clip)),
 ]
 
 

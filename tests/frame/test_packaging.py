@@ -53,7 +53,7 @@ def test_domains_are_imported_from_their_folders(domain: str) -> None:
 
 def test_public_names() -> None:
     """A change here is a change for users: say so in CHANGELOG.md."""
-    names = {"L1", "L2", "Box", "Linf", "RobustsuiteError", "attacks", "bounds"}
+    names = {"L0", "L1", "L2", "Box", "Linf", "RobustsuiteError", "Substitutions", "attacks", "bounds"}
     assert set(robustsuite.__all__) == names
     assert {"trace", "ibp", "crown_ibp", "crown", "alpha_crown", "margins", "certified"} <= set(
         robustsuite.bounds.__all__
