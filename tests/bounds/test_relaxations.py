@@ -17,7 +17,7 @@ from robustsuite.bounds.relaxations.periodic import TANGENT, Sine
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.relu import ReLU
-from robustsuite.bounds.relaxations.s_shaped import Sigmoid, Tanh
+from robustsuite.bounds.relaxations.s_shaped import Sigmoid, SShaped, Tanh
 from robustsuite.bounds.relaxations.steps import Flat, Floor
 from robustsuite.bounds.relaxations.unary import Relaxation
 
@@ -244,3 +244,20 @@ def test_exact_where_one_entry_dominates() -> None:
         (part,), constant = Maximum().backward(Dense(None, (1,), torch.tensor([[[sign]]])), [x], Thetas())
         assert part.a.flatten().tolist() == [sign, 0.0, 0.0]
         assert float(constant) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("function", [Tanh(), Sigmoid(), functions.Atan(), functions.Erf()])
+def test_the_touching_tangent_lies_above_the_left_end(function: SShaped, dtype: torch.dtype) -> None:
+    left = -torch.cat([torch.zeros(1), torch.logspace(-9, 6, 20_001, dtype=torch.float64)]).to(dtype)
+    touching = function.touching_point(left).double()
+    left = left.double()
+    above = function(touching) + function.derivative(touching) * (left - touching) - function(left)
+    assert bool((touching >= 0).all()) and bool((touching <= -left).all())
+    assert float(above.min()) >= -1e-12
+    inside = (left < -1e-2) & (left > -1e3)
+    a_little_less = touching * (1 - 2e-5)
+    below = (
+        function(a_little_less) + function.derivative(a_little_less) * (left - a_little_less) - function(left)
+    )
+    assert float(below[inside].max()) <= 1e-6  # and hardly any further right than it must

@@ -17,7 +17,8 @@ class Product(Nonlinear):
     """x * y, entry by entry, for two tensors of one shape.
 
     Two planes bound the product from below and two from above; any mixture of the two is sound, and its weight is
-    the free choice. Half and half by default: then the lower and the upper plane are parallel.
+    the free choice. By default the lower and the upper plane agree in the coefficient of the factor that varies
+    more for its size, which is the smaller end of the other: an LSTM's state passes its gate with one coefficient.
 
     Args:
         gated: the first factor is best known by its interval (the derivative of a ReLU, 0 or 1), so by default it
@@ -40,17 +41,22 @@ class Product(Nonlinear):
 
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
         (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
-        low, high = self._weights(ly, uy)
+        low, high = self._weights(lx, ux, ly, uy)
         terms = xs[0].scaled(low * ly + (1 - low) * uy, high * uy + (1 - high) * ly)
         terms = terms.plus(xs[1].scaled(low * lx + (1 - low) * ux, high * lx + (1 - high) * ux))
         return terms.shifted(-(low * lx * ly + (1 - low) * ux * uy), -(high * lx * uy + (1 - high) * ux * ly))
 
-    def _weights(self, ly: Tensor, uy: Tensor) -> tuple[Tensor | float, Tensor | float]:
+    def _weights(self, lx: Tensor, ux: Tensor, ly: Tensor, uy: Tensor) -> tuple[Tensor, Tensor]:
         """Give the default weights of the first lower and of the first upper plane."""
-        if not self._gated:
-            return 0.5, 0.5
-        room = (uy - ly).clamp(min=torch.finfo(ly.dtype).tiny)
-        return (uy / room).clamp(0, 1), (-ly / room).clamp(0, 1)
+        if self._gated:
+            room = (uy - ly).clamp(min=torch.finfo(ly.dtype).tiny)
+            return (uy / room).clamp(0, 1), (-ly / room).clamp(0, 1)
+        # The first planes share y's coefficient lx, the second ones ux; the first lower and the second upper plane
+        # share x's coefficient ly, the others uy.
+        share_y = (lx + ux).abs() * (uy - ly) >= (ly + uy).abs() * (ux - lx)
+        with_lx, with_ly = lx.abs() <= ux.abs(), ly.abs() <= uy.abs()
+        low, high = torch.where(share_y, with_lx, with_ly), torch.where(share_y, with_lx, ~with_ly)
+        return low.to(lx.dtype), high.to(lx.dtype)
 
     def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
         # Where the other factor is a constant the product is linear, and its planes are exact.
@@ -66,7 +72,7 @@ class Product(Nonlinear):
         )
         a = form.a
         rising = a >= 0
-        low, high = self._weights(ly, uy)
+        low, high = self._weights(lx, ux, ly, uy)
         low = low if thetas.lower is None else thetas.lower
         high = high if thetas.upper is None else thetas.upper
         # First lower plane: ly x + lx y - lx ly; second: uy x + ux y - ux uy.
@@ -81,7 +87,7 @@ class Product(Nonlinear):
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         like = inputs[0].lower
-        low, high = (torch.as_tensor(w).to(like) for w in self._weights(inputs[1].lower, inputs[1].upper))
+        low, high = self._weights(inputs[0].lower, inputs[0].upper, inputs[1].lower, inputs[1].upper)
         return Thetas(lower=low.expand_as(like).clone(), upper=high.expand_as(like).clone())
 
 
@@ -89,10 +95,14 @@ class MatrixProduct(Nonlinear):
     """x @ y for two perturbed tensors with the same leading axes: a sum of products.
 
     The planes of `Product` for each term, added up by two matrix products; nothing of size
-    (rows, inner, columns) is made. One free choice per entry of the result.
+    (rows, inner, columns) is made. One free choice per entry of the result, by default that of `Product` for most
+    of the entry's terms.
 
     Source: Shi et al. 2020, section 3.3.
     """
+
+    def __init__(self) -> None:
+        self._default: tuple[Bounds, Bounds, tuple[Tensor, Tensor]] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] @ xs[1]
@@ -127,8 +137,11 @@ class MatrixProduct(Nonlinear):
         lx, ux, ly, uy = (dense.take_input(t).unsqueeze(1) for t in (x.lower, x.upper, y.lower, y.upper))
         a = dense.a
         up, down = a.clamp(min=0), a.clamp(max=0)
-        low = 0.5 if thetas.lower is None else thetas.lower
-        high = 0.5 if thetas.upper is None else thetas.upper
+        if thetas.lower is None and thetas.upper is None:
+            low, high = (dense.take_input(w).unsqueeze(1) for w in self._weights(x, y))
+        else:
+            low = up.new_tensor(0.5) if thetas.lower is None else thetas.lower
+            high = up.new_tensor(0.5) if thetas.upper is None else thetas.upper
         first, second = up * low, up * (1 - low)
         third, fourth = down * high, down * (1 - high)
         with_ly, with_uy = first + fourth, second + third
@@ -148,8 +161,21 @@ class MatrixProduct(Nonlinear):
         return (dense.like(for_x), dense.like(for_y)), -constant
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
-        half = torch.full_like(inputs[0].lower @ inputs[1].lower, 0.5)
-        return Thetas(lower=half, upper=half.clone())
+        low, high = self._weights(*inputs)
+        return Thetas(lower=low.clone(), upper=high.clone())
+
+    def _weights(self, x: Bounds, y: Bounds) -> tuple[Tensor, Tensor]:
+        """Give the default weights of the first lower and of the first upper plane; asked for by every pass."""
+        if self._default is not None and self._default[0] is x and self._default[1] is y:
+            return self._default[2]
+        lx, ux, ly, uy = x.lower, x.upper, y.lower, y.upper
+        share_y = (lx + ux).abs() @ (uy - ly) >= (ux - lx) @ (ly + uy).abs()
+        with_lx = (ux.abs() - lx.abs()) @ (uy - ly) >= 0
+        with_ly = (ux - lx) @ (uy.abs() - ly.abs()) >= 0
+        low, high = torch.where(share_y, with_lx, with_ly), torch.where(share_y, with_lx, ~with_ly)
+        weights = low.to(lx.dtype), high.to(lx.dtype)
+        self._default = x, y, weights
+        return weights
 
 
 def _for_columns(weight: Tensor, columns: Tensor) -> Tensor:

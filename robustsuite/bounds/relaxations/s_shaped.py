@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -11,7 +13,10 @@ from robustsuite.bounds.program import Thetas
 from robustsuite.bounds.relaxations import derivatives
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation, chord, is_narrow
 
-_BISECTIONS = 24
+_BISECTIONS = 60  # in float64, for the table
+_NODES = 2048
+_TABLE_TO = math.log1p(1e4)  # the table reaches to l = -1e4
+_SLACK = 1e-5  # relative, far above the error of linear interpolation between the nodes
 
 
 class SShaped(Relaxation):
@@ -39,12 +44,13 @@ class SShaped(Relaxation):
         """
         with torch.no_grad():
             start = l.clamp(max=0)
-            value = self(start)
-            low, high = torch.zeros_like(start), -start  # h is odd, so d <= -l
-            for _ in range(_BISECTIONS):
-                middle = (low + high) / 2
-                passes = self(middle) + self.derivative(middle) * (start - middle) >= value
-                low, high = torch.where(passes, low, middle), torch.where(passes, middle, high)
+            table, step = _touching_table(type(self), l.device, l.dtype)
+            place = torch.log1p(-start) / step
+            left = place.floor().clamp(max=_NODES - 2)
+            at = left.long()
+            near = torch.lerp(table[at], table[at + 1], place - left) * (1 + _SLACK)
+            # h is odd, so d <= -l always.
+            high = torch.where(place < _NODES - 1, torch.minimum(near, -start), -start)
         if not l.requires_grad:
             return high
         # The derivative of d by l, by the implicit function theorem; the value stays.
@@ -78,6 +84,21 @@ class SShaped(Relaxation):
         room = u - first
         middle = ((l + u) / 2 - first).clamp(min=0)
         return torch.where(room > 0, middle / torch.where(room > 0, room, 1.0), 0.0).clamp(0, 1)
+
+
+@lru_cache(maxsize=16)
+def _touching_table(kind: type[SShaped], device: torch.device, dtype: torch.dtype) -> tuple[Tensor, float]:
+    """Give touching points at left ends whose log(1 - l) are evenly spaced, and that spacing."""
+    function = kind()
+    step = _TABLE_TO / (_NODES - 1)
+    start = -torch.expm1(step * torch.arange(_NODES, dtype=torch.float64))
+    value = function(start)
+    low, high = torch.zeros_like(start), -start
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        passes = function(middle) + function.derivative(middle) * (start - middle) >= value
+        low, high = torch.where(passes, low, middle), torch.where(passes, middle, high)
+    return high.to(device, dtype), step
 
 
 class Tanh(SShaped):

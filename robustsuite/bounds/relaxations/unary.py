@@ -80,6 +80,7 @@ class Unary(Nonlinear):
 
     def __init__(self, relaxation: Relaxation) -> None:
         self.relaxation = relaxation
+        self._default: tuple[Bounds, Lines] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return self.relaxation(xs[0])
@@ -93,8 +94,14 @@ class Unary(Nonlinear):
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         return self.relaxation.initial(inputs[0].lower, inputs[0].upper)
 
+    def _lines(self, ends: Bounds) -> Lines:
+        """Give the default lines; many backward passes ask for those of the same interval."""
+        if self._default is None or self._default[0] is not ends:
+            self._default = ends, self.relaxation.lines(ends.lower, ends.upper, None, None)
+        return self._default[1]
+
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
-        lines = self.relaxation.lines(inputs[0].lower, inputs[0].upper, None, None)
+        lines = self._lines(inputs[0])
         below = 0.0 if lines.lower_intercept is None else lines.lower_intercept
         below = torch.as_tensor(below, dtype=lines.upper_intercept.dtype, device=lines.upper_intercept.device)
         return xs[0].scaled(lines.lower_slope, lines.upper_slope).shifted(below, lines.upper_intercept)
@@ -104,7 +111,7 @@ class Unary(Nonlinear):
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
         default = thetas.lower is None and thetas.upper is None
         if default:
-            lines = self.relaxation.lines(inputs[0].lower, inputs[0].upper, None, None)
+            lines = self._lines(inputs[0])
 
             def at(values: Tensor) -> Tensor:
                 return form.take(values).unsqueeze(1)
