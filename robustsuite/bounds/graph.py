@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,7 +37,8 @@ class Graph:
     input_shapes: tuple[tuple[int, ...], ...]
     output_shape: tuple[int, ...]
     _traced: nn.Module
-    _nodes: tuple[fx.Node, ...]
+    _calls: tuple[_Call, ...]
+    _output: fx.Node
     _live: dict[str, str]
     _constants: dict[str, Tensor]
     _extend: tuple[Callable[[Program], Ref], ...] = ()
@@ -52,24 +54,18 @@ class Graph:
         program = Program([region.center.unsqueeze(1) for region in regions])
         inputs = iter(Ref(i, step.shape) for i, step in enumerate(program.steps))
         values: dict[fx.Node, Any] = {}
-        output: Any = None
-        for node in self._nodes:
-            if node.op == "placeholder":
-                if node.name in self._live:
-                    values[node] = _attribute(self._traced, self._live[node.name])
-                elif node.name in self._constants:
-                    values[node] = self._constants[node.name].to(regions[0].center.device)
-                else:
-                    values[node] = next(inputs)
-                continue
-            args = fx.map_arg(node.args, values.__getitem__)
-            kwargs = fx.map_arg(node.kwargs, values.__getitem__)
-            if node.op == "output":
-                output = _first_output(args)
+        device = regions[0].center.device
+        for call in self._calls:
+            if call.name in self._live:
+                values[call.node] = _attribute(self._traced, self._live[call.name])
+            elif call.name in self._constants:
+                values[call.node] = self._constants[call.name].to(device)
+            elif call.function is None:
+                values[call.node] = next(inputs)
             else:
-                program.where = _where(node)
-                program.training = self._module_of(node).training
-                values[node] = _apply(program, node, args, kwargs)
+                program.begin(call.where, partial(_in_training, self._traced, call.node))
+                values[call.node] = call.apply(program, values)
+        output = values[self._output]
         if not isinstance(output, Ref):
             raise InvalidInput("the network's output does not depend on its input; nothing to bound")
         program.output = output.index
@@ -117,14 +113,81 @@ class Graph:
                     "call model.eval(), or remove the dropout while training with bounds"
                 )
 
-    def _module_of(self, node: fx.Node) -> nn.Module:
-        """Give the innermost module that a node came from."""
-        for path, _ in reversed((node.meta.get("nn_module_stack") or {}).values()):
-            try:
-                return self._traced.get_submodule(path)
-            except AttributeError:
-                continue
-        return self._traced
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """A node of the traced graph, looked through once so that binding it takes little.
+
+    Attributes:
+        node: the node.
+        name: of a placeholder; empty for an operator.
+        function: the operator; None for an input.
+        rule: writes the operator as steps, where something that it takes is perturbed; None where nothing is.
+        where: for messages.
+        nested: whether nodes may stand inside of lists among the arguments.
+    """
+
+    node: fx.Node
+    name: str = ""
+    function: Callable[..., Any] | None = None
+    rule: Callable[..., Any] | None = None
+    where: str = ""
+    nested: bool = False
+
+    def apply(self, program: Program, values: Mapping[fx.Node, Any]) -> Any:
+        """Add the operator's steps to a program, or compute it where all that it takes is constant."""
+        args: Sequence[Any] = self.node.args
+        kwargs: Mapping[str, Any] = self.node.kwargs
+        if self.nested:
+            args, kwargs = fx.map_arg(args, values.__getitem__), fx.map_arg(kwargs, values.__getitem__)
+        else:
+            args = [values[a] if isinstance(a, fx.Node) else a for a in args]
+        assert self.function is not None
+        if self.rule is None or not any(map(_is_perturbed, (*args, *kwargs.values()))):
+            return self.function(*args, **kwargs)
+        return self.rule(program, *args, **kwargs)
+
+
+def _is_perturbed(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_is_perturbed, value))
+    return isinstance(value, Ref)
+
+
+def _calls(nodes: Sequence[fx.Node], constant: Container[str]) -> tuple[_Call, ...]:
+    """Look through the nodes; operators without a rule are refused now, not at the first bound."""
+    depends: set[fx.Node] = set()
+    calls = []
+    for node in nodes:
+        if node.op == "placeholder":
+            if node.name not in constant:
+                depends.add(node)
+            calls.append(_Call(node, node.name))
+            continue
+        assert callable(node.target)
+        rule = None
+        if any(source in depends for source in node.all_input_nodes):
+            depends.add(node)
+            if node.target is not operator.getitem:
+                rule = TABLE.get(node.target)
+                if rule is None:
+                    raise UnsupportedOperator(
+                        f"no bounding rule for operator '{_name(node)}' at {_where(node)}; rewrite this part with "
+                        "supported operators, or add a rule to a table in robustsuite/bounds/rules"
+                    )
+        nested = bool(node.kwargs) or any(isinstance(a, list | tuple | dict | slice) for a in node.args)
+        calls.append(_Call(node, "", node.target, rule, _where(node), nested))
+    return tuple(calls)
+
+
+def _in_training(module: nn.Module, node: fx.Node) -> bool:
+    """Say whether the innermost module that a node came from is in training mode."""
+    for path, _ in reversed((node.meta.get("nn_module_stack") or {}).values()):
+        try:
+            return module.get_submodule(path).training
+        except AttributeError:
+            continue
+    return module.training
 
 
 def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
@@ -193,7 +256,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
                 "one to bound"
             )
         nodes = tuple(exported.graph.nodes)
-        _check_operators(nodes)
+        calls = _calls(nodes[:-1], set(live) | set(constants))
         output_node = _first_output(nodes[-1].args)
         output_shape = tuple(output_node.meta["val"].shape)
         graph = Graph(
@@ -201,7 +264,8 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
             _traced=module,
             input_shapes=tuple(tuple(value.shape[1:]) for value in first),
             output_shape=output_shape[1:] if output_shape[:1] == (1,) else output_shape,
-            _nodes=nodes,
+            _calls=calls,
+            _output=output_node,
             _live=live,
             _constants=constants,
         )
@@ -212,30 +276,6 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
 def _first_output(args: Any) -> Any:
     """Give the first of a graph's outputs; the others (buffer updates) are of no concern to bounds."""
     return args[0][0]
-
-
-def _check_operators(nodes: Sequence[fx.Node]) -> None:
-    """Refuse operators without a rule now, not at the first bound."""
-    depends: set[fx.Node] = set()
-    for node in nodes:
-        if node.op == "placeholder":
-            if not node.name.startswith(("p_", "b_", "c_")):
-                depends.add(node)
-        elif any(source in depends for source in node.all_input_nodes):
-            depends.add(node)
-            if (
-                node.op == "call_function"
-                and node.target not in TABLE
-                and node.target is not operator.getitem
-            ):
-                raise _unsupported(node)
-
-
-def _unsupported(node: fx.Node) -> UnsupportedOperator:
-    return UnsupportedOperator(
-        f"no bounding rule for operator '{_name(node)}' at {_where(node)}; rewrite this part with supported "
-        "operators, or add a rule to a table in robustsuite/bounds/rules"
-    )
 
 
 def _check_examples_stay_apart(graph: Graph, examples: Sequence[Tensor]) -> None:
@@ -296,23 +336,3 @@ def _where(node: fx.Node) -> str:
     path, kind = stack[-1]
     kind = kind if isinstance(kind, str) else kind.__name__
     return f"{_name(node)} of module '{path}' ({kind.rsplit('.', 1)[-1]})"
-
-
-def _apply(program: Program, node: fx.Node, args: Any, kwargs: Any) -> Any:
-    depends = False
-
-    def look(value: Any) -> Any:
-        nonlocal depends
-        depends = depends or isinstance(value, Ref)
-        return value
-
-    torch.utils._pytree.tree_map(look, (args, kwargs))
-    if node.target is operator.getitem:
-        return args[0][args[1]]
-    assert callable(node.target)
-    if not depends:
-        return node.target(*args, **kwargs)
-    rule = TABLE.get(node.target)
-    if rule is None:
-        raise _unsupported(node)
-    return rule(program, *args, **kwargs)

@@ -180,12 +180,21 @@ class Program:
     def __init__(self, centers: Sequence[Tensor]) -> None:
         self.steps: list[Step] = []
         self.where = "input"
-        self.training = False
+        self._is_training: Callable[[], bool] | None = None
         self._values: dict[int, Tensor] = {}
         for number, center in enumerate(centers):
             ref = self._append(Input(number), (), tuple(center.shape[1:]))
             self._values[ref.index] = center
         self.output = len(self.steps) - 1
+
+    def begin(self, where: str, is_training: Callable[[], bool]) -> None:
+        """Say which operator the next steps belong to, and how to learn whether its module is being trained."""
+        self.where, self._is_training = where, is_training
+
+    @property
+    def training(self) -> bool:
+        """Say whether the module that the present operator came from is in training mode."""
+        return self._is_training is not None and self._is_training()
 
     def _append(
         self,
