@@ -297,6 +297,8 @@ class _Lp(Perturbation):
             and tensors are converted): then ``|| (x' - x) / eps ||_p <= 1``, and a feature with 0 stays as it is.
         clip: lowest and highest valid value, or None.
 
+    `around` takes a `unit` too, what `eps` counts in, for each feature of the batch: ``unit=x.abs()`` for relative radii.
+
     Raises:
         InvalidInput: a negative, infinite or NaN radius; an empty clip range.
     """
@@ -322,9 +324,10 @@ class _Lp(Perturbation):
     def describe(self) -> str:
         return f"{type(self).__name__}({features.short(self.eps)})"
 
-    def _ends(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _ends(self, x: Tensor, unit: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         features.check_finite(x)
         scale = features.spread(self.eps, x, "eps")
+        scale = scale if unit is None else scale * unit
         lower, upper = x - scale, x + scale
         if self.clip is not None:
             low, high = self.clip
@@ -343,8 +346,10 @@ class _Lp(Perturbation):
 class Linf(_Lp):
     __doc__ = _Lp.__doc__
 
-    def around(self, x: Float[Tensor, "batch *input"]) -> BoxRegion:
-        center, _, lower, upper = self._ends(x)
+    def around(
+        self, x: Float[Tensor, "batch *input"], *, unit: Float[Tensor, "batch *input"] | None = None
+    ) -> BoxRegion:
+        center, _, lower, upper = self._ends(x, unit)
         return BoxRegion(center, lower, upper)
 
 
@@ -352,8 +357,10 @@ class Linf(_Lp):
 class L2(_Lp):
     __doc__ = _Lp.__doc__
 
-    def around(self, x: Float[Tensor, "batch *input"]) -> Ball:
-        center, scale, lower, upper = self._ends(x)
+    def around(
+        self, x: Float[Tensor, "batch *input"], *, unit: Float[Tensor, "batch *input"] | None = None
+    ) -> Ball:
+        center, scale, lower, upper = self._ends(x, unit)
         return Ball(2.0, center, scale, lower, upper, clipped=self.clip is not None)
 
 
@@ -361,8 +368,10 @@ class L2(_Lp):
 class L1(_Lp):
     __doc__ = _Lp.__doc__
 
-    def around(self, x: Float[Tensor, "batch *input"]) -> Ball:
-        center, scale, lower, upper = self._ends(x)
+    def around(
+        self, x: Float[Tensor, "batch *input"], *, unit: Float[Tensor, "batch *input"] | None = None
+    ) -> Ball:
+        center, scale, lower, upper = self._ends(x, unit)
         return Ball(1.0, center, scale, lower, upper, clipped=self.clip is not None)
 
 

@@ -27,6 +27,7 @@ from robustsuite.bounds.ibp import ibp
 from robustsuite.bounds.jacobian import jacobian
 from robustsuite.bounds.specs import Method, certified, margins
 from robustsuite.bounds.verify import Answer, Verdict, verify
+from robustsuite.bounds.weights import Weights
 
 __all__ = [
     "Answer",
@@ -36,6 +37,7 @@ __all__ = [
     "Graph",
     "Method",
     "Verdict",
+    "Weights",
     "alpha_crown",
     "certified",
     "crown",

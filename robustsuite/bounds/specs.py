@@ -125,7 +125,7 @@ def margins(num_classes: int, labels: Int[Tensor, " batch"]) -> Float[Tensor, "b
 
 def certified(
     net: Graph,
-    region: Region,
+    region: Regions,
     labels: Int[Tensor, " batch"],
     *,
     method: Callable[..., Bounds] | None = None,
@@ -134,7 +134,7 @@ def certified(
 
     Args:
         net: a traced classifier with outputs (batch, classes).
-        region: from `Perturbation.around`.
+        region: from `Perturbation.around`, or a tuple with one region per input.
         labels: class of each example.
         method: a bound method; `crown` by default.
 
@@ -148,8 +148,9 @@ def certified(
 
     if len(net.output_shape) != 1:
         raise InvalidInput(f"the network's output has shape {net.output_shape}; expected (classes,)")
-    if len(labels) != len(region.center):
-        raise InvalidInput(f"{len(labels)} labels for {len(region.center)} examples")
+    batch = len(as_regions(region)[0].center)
+    if len(labels) != batch:
+        raise InvalidInput(f"{len(labels)} labels for {batch} examples")
     objective = margins(net.output_shape[0], labels)
     with torch.no_grad():
         bounds = (method or crown)(net, region, objective=objective, upper=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -86,4 +86,48 @@ def assert_encloses(bounds: Bounds, found: Bounds, *, tolerance: float = 1e-5, h
         f"broken by {float(gap.max()):.3g} at entry {worst}: bounds "
         f"[{float(bounds.lower.flatten()[worst])}, {float(bounds.upper.flatten()[worst])}], found "
         f"[{float(found.lower.flatten()[worst])}, {float(found.upper.flatten()[worst])}] {hint}"
+    )
+
+
+def extremes_of_several(
+    model: Callable[..., Tensor],
+    regions: Sequence[Region],
+    *,
+    samples: int = 15,
+    corners: int = 8,
+    steps: int = 6,
+    generator: torch.Generator | None = None,
+) -> Bounds:
+    """Do as `extremes` for a model of several inputs, which move together."""
+    generator = generator or torch.Generator().manual_seed(0)
+
+    def corner(region: Region) -> Tensor:
+        return region.minimizer_of(torch.randn(region.center.shape, generator=generator).to(region.center))
+
+    with torch.no_grad():
+        tries = [[region.center for region in regions]]
+        tries += [[region.sample(generator=generator) for region in regions] for _ in range(samples)]
+        tries += [[corner(region) for region in regions] for _ in range(corners)]
+        outputs = torch.stack([model(*x) for x in tries])
+    low, high = outputs.amin(0), outputs.amax(0)
+    batch, count = len(low), low[0].numel()
+    copies = [r.select(torch.arange(batch).repeat_interleave(2 * count)) for r in regions]
+    target = torch.arange(count).repeat_interleave(2).repeat(batch).unsqueeze(1)
+    sign = torch.tensor([1.0, -1.0]).repeat(batch * count).to(low)
+    points = [r.sample(generator=generator) for r in copies]
+    best = torch.full_like(sign, torch.inf)
+    for step in range(steps + 1):
+        points = [p.detach().requires_grad_() for p in points]
+        with torch.enable_grad():
+            value = sign * model(*points).reshape(len(sign), -1).gather(1, target).squeeze(1)
+        best = torch.minimum(best, value.detach())
+        gradients = torch.autograd.grad(value.sum(), points, allow_unused=True, materialize_grads=True)
+        size = 1.0 if step == 0 else 0.5 * (1 - step / steps)
+        points = [
+            r.project(p.detach() - size * r.ascent(g.nan_to_num()))
+            for r, p, g in zip(copies, points, gradients, strict=True)
+        ]
+    best = best.view(batch, count, 2)
+    return Bounds(
+        torch.minimum(low, best[..., 0].view_as(low)), torch.maximum(high, -best[..., 1].view_as(high))
     )

@@ -18,7 +18,8 @@ from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid, Tanh
 from robustsuite.bounds.relaxations.steps import Flat, Floor
 from robustsuite.bounds.relaxations.unary import Relaxation, apply_unary
-from robustsuite.bounds.rules.arithmetic import add, reciprocal, scale
+from robustsuite.bounds.rules.arithmetic import add, multiply, reciprocal, scale, subtract
+from robustsuite.bounds.rules.shape import reshape
 from robustsuite.bounds.rules.table import Table, constant_like
 
 aten = torch.ops.aten
@@ -38,8 +39,11 @@ def _leaky_relu(g: Program, x: Ref, slope: float = 0.01) -> Ref:
     return apply_unary(g, x, ReLU(slope)) if 0 <= slope < 1 else _prelu(g, x, slope)
 
 
-def _prelu(g: Program, x: Ref, slope: Tensor | float) -> Ref:
+def _prelu(g: Program, x: Ref, slope: Ref | Tensor | float) -> Ref:
     """Give slope x + (1 - slope) relu(x), for a slope of any sign and size, per channel or one for all."""
+    if isinstance(slope, Ref):
+        column = reshape(g, slope, (-1, *(1,) * (len(x.shape) - 2)))
+        return subtract(g, relu(g, x), multiply(g, column, relu(g, scale(g, x, -1.0))))
     slope = torch.as_tensor(slope, **constant_like(g))
     if slope.dim() == 1 and len(slope) > 1:
         slope = slope.view(-1, *(1,) * (len(x.shape) - 2))
@@ -123,7 +127,9 @@ TABLE: Table = {
     aten.relu.default: relu,
     aten.leaky_relu.default: _leaky_relu,
     aten.prelu.default: _prelu,
-    aten._prelu_kernel.default: lambda g, x, w: _prelu(g, x, w.reshape(-1)),
+    aten._prelu_kernel.default: lambda g, x, w: _prelu(
+        g, x, reshape(g, w, (-1,)) if isinstance(w, Ref) else w.reshape(-1)
+    ),
     aten.abs.default: absolute,
     aten.tanh.default: of(Tanh()),
     aten.sigmoid.default: of(Sigmoid()),

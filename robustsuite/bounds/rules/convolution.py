@@ -13,6 +13,9 @@ from torch.nn import functional
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm, OneHot, Windows
 from robustsuite.bounds.program import Affine, Program, Ref, Shape
+from robustsuite.bounds.rules.arithmetic import add
+from robustsuite.bounds.rules.kernel import convolve_transposed_with, convolve_with
+from robustsuite.bounds.rules.shape import reshape
 from robustsuite.bounds.rules.table import Table
 
 aten = torch.ops.aten
@@ -226,9 +229,9 @@ class TransposedConvolution(Affine):
 
 def convolution(
     g: Program,
-    x: Ref,
-    weight: Tensor,
-    bias: Tensor | None,
+    x: Ref | Tensor,
+    weight: Ref | Tensor,
+    bias: Ref | Tensor | None,
     stride: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
@@ -236,11 +239,41 @@ def convolution(
     output_padding: Sequence[int] = (0,),
     groups: int = 1,
 ) -> Ref:
-    """Convolve `x` with a constant kernel."""
-    dims = weight.dim() - 2
+    """Convolve; the common case has a perturbed `x` alone."""
+    dims = len(weight.shape) - 2
     stride, padding, dilation, output_padding = (
         tuple(v) * dims if len(v) == 1 else tuple(v) for v in (stride, padding, dilation, output_padding)
     )
+    if not isinstance(x, Ref) or not isinstance(weight, Tensor) or isinstance(bias, Ref):
+        product: Ref | Tensor
+        if isinstance(weight, Ref) and transposed:
+            product = convolve_transposed_with(
+                g,
+                x,
+                weight,
+                stride=stride,
+                padding=padding,
+                output_padding=output_padding,
+                dilation=dilation,
+                groups=groups,
+            )
+        elif isinstance(weight, Ref):
+            product = convolve_with(
+                g, x, weight, stride=stride, padding=padding, dilation=dilation, groups=groups
+            )
+        elif isinstance(x, Ref):
+            product = convolution(
+                g, x, weight, None, stride, padding, dilation, transposed, output_padding, groups
+            )
+        else:
+            product = aten.convolution.default(
+                x, weight, None, stride, padding, dilation, transposed, output_padding, groups
+            )
+        if bias is None:
+            assert isinstance(product, Ref)
+            return product
+        column = (-1, *(1,) * dims)
+        return add(g, product, reshape(g, bias, column) if isinstance(bias, Ref) else bias.view(column))
     op: Convolution | TransposedConvolution
     if transposed:
         op = TransposedConvolution(weight, bias, stride, padding, output_padding, groups, dilation, x.shape)

@@ -89,6 +89,9 @@ def linear(g: Program, x: Ref | Tensor, weight: Ref | Tensor, bias: Ref | Tensor
     from robustsuite.bounds.rules.shape import transpose
 
     turned = transpose(g, weight, -2, -1) if isinstance(weight, Ref) else weight.transpose(-2, -1)
+    if isinstance(x, Tensor) and isinstance(turned, Tensor):
+        assert isinstance(bias, Ref)
+        return add(g, x @ turned, bias)
     product = matmul(g, x, turned)
     return product if bias is None else add(g, product, bias)
 
@@ -127,6 +130,9 @@ def _addmm(
     plain = beta == alpha == 1 and isinstance(bias, Tensor) and bias.dim() == 1
     if plain and isinstance(x, Ref) and isinstance(y, Tensor):
         return linear(g, x, y.t(), bias)
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        assert isinstance(bias, Ref)
+        return add(g, alpha * (x @ y), bias if beta == 1 else scale(g, bias, beta))
     product = matmul(g, x, y)
     product = product if alpha == 1 else scale(g, product, alpha)
     if beta == 0:

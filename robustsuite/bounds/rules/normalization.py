@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.program import Program, Ref
+from robustsuite.bounds.program import Program, Ref, Shape
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.power import Square
 from robustsuite.bounds.relaxations.product import Product
 from robustsuite.bounds.relaxations.unary import apply_unary
 from robustsuite.bounds.rules.activation import absolute
-from robustsuite.bounds.rules.arithmetic import add, scale
+from robustsuite.bounds.rules.arithmetic import add, multiply, scale
 from robustsuite.bounds.rules.reduction import mean, total
 from robustsuite.bounds.rules.selection import largest
 from robustsuite.bounds.rules.shape import expand, reshape, shift
@@ -29,8 +29,8 @@ aten = torch.ops.aten
 def batch_norm(
     g: Program,
     x: Ref,
-    weight: Tensor | None,
-    bias: Tensor | None,
+    weight: Ref | Tensor | None,
+    bias: Ref | Tensor | None,
     mean: Tensor,
     variance: Tensor,
     momentum: float,
@@ -47,10 +47,13 @@ def batch_norm(
         clean = g.value(x).transpose(0, 2).flatten(1)  # channels first
         variance, mean = torch.var_mean(clean, 1, correction=0)
     factor = torch.rsqrt(variance + eps)
+    space = (-1, *(1,) * (len(x.shape) - 2))
+    if isinstance(weight, Ref) or isinstance(bias, Ref):
+        normal = shift(g, scale(g, x, factor.view(space)), (-mean * factor).view(space))
+        return _affine(g, normal, _viewed(g, weight, space), _viewed(g, bias, space)), None, None
     if weight is not None:
         factor = factor * weight
     offset = -mean * factor if bias is None else bias - mean * factor
-    space = (-1, *(1,) * (len(x.shape) - 2))
     scaled = scale(g, x, factor.view(space))
     return shift(g, scaled, offset.view(space)), None, None
 
@@ -74,17 +77,21 @@ def _standardised(g: Program, x: Ref, axes: Sequence[int], eps: float, *, centre
     return g.emit(Product(), x, wide, shape=x.shape, refine=bounded, refine_from=[x])
 
 
-def _affine(g: Program, x: Ref, weight: Tensor | None, bias: Tensor | None) -> Ref:
-    x = x if weight is None else scale(g, x, weight)
-    return x if bias is None else shift(g, x, bias)
+def _affine(g: Program, x: Ref, weight: Ref | Tensor | None, bias: Ref | Tensor | None) -> Ref:
+    x = x if weight is None else multiply(g, x, weight)
+    return x if bias is None else add(g, x, bias)
+
+
+def _viewed(g: Program, x: Ref | Tensor | None, shape: Shape) -> Ref | Tensor | None:
+    return reshape(g, x, shape) if isinstance(x, Ref) else x if x is None else x.view(shape)
 
 
 def layer_norm(
     g: Program,
     x: Ref,
     normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
+    weight: Ref | Tensor | None = None,
+    bias: Ref | Tensor | None = None,
     eps: float = 1e-5,
     *args: Any,
 ) -> Ref:
@@ -97,7 +104,7 @@ def _rms_norm(
     g: Program,
     x: Ref,
     normalized_shape: Sequence[int],
-    weight: Tensor | None = None,
+    weight: Ref | Tensor | None = None,
     eps: float | None = None,
 ) -> Ref:
     axes = list(range(len(x.shape) - len(normalized_shape), len(x.shape)))
@@ -109,8 +116,8 @@ def group_norm(
     g: Program,
     x: Ref,
     groups: int,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
+    weight: Ref | Tensor | None = None,
+    bias: Ref | Tensor | None = None,
     eps: float = 1e-5,
     *args: Any,
 ) -> Ref:
@@ -118,12 +125,12 @@ def group_norm(
     split = reshape(g, x, (x.shape[0], groups, -1))
     normal = reshape(g, _standardised(g, split, [2], eps, centred=True), x.shape)
     space = (-1, *(1,) * (len(x.shape) - 2))
-    return _affine(
-        g, normal, None if weight is None else weight.view(space), None if bias is None else bias.view(space)
-    )
+    return _affine(g, normal, _viewed(g, weight, space), _viewed(g, bias, space))
 
 
-def _instance_norm(g: Program, x: Ref, weight: Tensor | None, bias: Tensor | None, *args: Any) -> Ref:
+def _instance_norm(
+    g: Program, x: Ref, weight: Ref | Tensor | None, bias: Ref | Tensor | None, *args: Any
+) -> Ref:
     *_, eps, _ = args
     return group_norm(g, x, x.shape[1], weight, bias, eps)
 

@@ -154,7 +154,9 @@ def expand(g: Program, x: Ref, shape: Sequence[int], implicit: bool = False) -> 
     """Repeat `x` along axes of size 1; -1 keeps an axis."""
     offset = len(shape) - len(x.shape)
     after = tuple(x.shape[i - offset] if s == -1 else int(s) for i, s in enumerate(shape))
-    return x if after == x.shape else g.emit(Expand(x.shape, after), x, shape=after)
+    if math.prod(after) == x.numel:
+        return reshape(g, x, after)  # nothing is repeated: this keeps features apart
+    return g.emit(Expand(x.shape, after), x, shape=after)
 
 
 def shift(g: Program, x: Ref, constant: Tensor) -> Ref:
