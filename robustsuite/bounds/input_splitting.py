@@ -8,14 +8,14 @@ from torch import Tensor
 from robustsuite.bounds.backward import backward_bounds
 from robustsuite.bounds.crown import intervals_of
 from robustsuite.bounds.linear_form import Dense
-from robustsuite.bounds.query import Query
+from robustsuite.bounds.query import Point, Query
 from robustsuite.perturbation import BoxRegion
 
 _BATCH = 512  # parts that are bounded at once
 
 
-def split_inputs(query: Query) -> tuple[bool, Tensor | None, int]:
-    """Decide a property by splitting its box.
+def split_inputs(query: Query) -> tuple[bool, Point | None, int]:
+    """Decide a property by splitting its box, where the network has one input.
 
     Returns:
         Whether it holds, a counterexample or None, and the number of parts bounded. False without a
@@ -24,7 +24,8 @@ def split_inputs(query: Query) -> tuple[bool, Tensor | None, int]:
     Source: Wang et al. 2018 (ReluVal), section 4.3 (split by influence); bounds by CROWN.
     """
     groups = len(query.rows)
-    lower, upper = (end.expand(groups, *end.shape[1:]) for end in (query.region.lower, query.region.upper))
+    (region,) = query.regions
+    lower, upper = (end.expand(groups, *end.shape[1:]) for end in (region.lower, region.upper))
     group = torch.arange(groups, device=lower.device)
     domains = 0
     while len(group):
@@ -40,8 +41,8 @@ def split_inputs(query: Query) -> tuple[bool, Tensor | None, int]:
         lower, upper, group = lower[rest], upper[rest], group[rest]
         if len(here) == 0:
             continue
-        gradient = _gradient(query, box.center, here)
-        found = query.violation(torch.cat([box.center, box.minimizer_of(gradient)]))
+        (gradient,) = query.gradient((box.center,), here)
+        found = query.violation((torch.cat([box.center, box.minimizer_of(gradient)]),))
         if found is not None:
             return False, found, domains
         first, second = _halves(box, gradient)
@@ -61,14 +62,6 @@ def _proved(query: Query, box: BoxRegion, group: Tensor) -> Tensor:
         form = Dense(None, shape, rows.reshape(*rows.shape[:2], *shape))
         bounds = backward_bounds(program, intervals, (box,), program.output, form, upper=False)
     return (bounds.lower + query.offset[group] > 0).any(1)
-
-
-def _gradient(query: Query, x: Tensor, group: Tensor) -> Tensor:
-    x = x.detach().requires_grad_()
-    with torch.enable_grad():
-        value = query.values(x).gather(1, group.unsqueeze(1)).sum()
-        (gradient,) = torch.autograd.grad(value, x)
-    return gradient
 
 
 def _halves(box: BoxRegion, gradient: Tensor) -> tuple[BoxRegion, BoxRegion]:

@@ -19,7 +19,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.ibp import step_interval
 from robustsuite.bounds.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Input, Nonlinear, Program, Thetas
-from robustsuite.bounds.query import Query
+from robustsuite.bounds.query import Point, Query
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.perturbation import Region
@@ -62,7 +62,7 @@ class _Domains:
         )
 
 
-def split_neurons(query: Query) -> tuple[bool, Tensor | None, int]:
+def split_neurons(query: Query) -> tuple[bool, Point | None, int]:
     """Decide a property by splitting neurons.
 
     Returns:
@@ -72,8 +72,8 @@ def split_neurons(query: Query) -> tuple[bool, Tensor | None, int]:
     Source: Wang et al. 2021 (2103.06624), section 3; the choice of neurons after Bunel et al. 2020, section 5.
     """
     with torch.no_grad():
-        program = query.net.bind((query.region,))
-        root = alpha_intervals(program, (query.region,), steps=_ROOT_STEPS)
+        program = query.net.bind(query.regions)
+        root = alpha_intervals(program, query.regions, steps=_ROOT_STEPS)
     before = splittable(program)
     groups = len(query.rows)
     everywhere = _Domains(
@@ -114,21 +114,21 @@ class _Solver:
         self._query, self._program, self._root = query, program, root
         self._users = program.users()
 
-    def bound(self, domains: _Domains, *, steps: int) -> tuple[_Domains, dict[int, Tensor], Tensor | None]:
+    def bound(self, domains: _Domains, *, steps: int) -> tuple[_Domains, dict[int, Tensor], Point | None]:
         """Give the domains that are not proved, with scores for their next split, and a violation if one is met."""
         count = len(domains.group)
         index = torch.zeros(count, dtype=torch.long, device=domains.group.device)
-        region = self._query.region.select(index)
-        intervals, empty = self._intervals(domains, region)
+        regions = self._query.select(index)
+        intervals, empty = self._intervals(domains, regions)
         rows = self._query.rows[domains.group]
         shape = self._program.steps[self._program.output].shape
         form = Dense(None, shape, rows.reshape(*rows.shape[:2], *shape))
         offset = self._query.offset[domains.group]
-        value, scores = self._optimise(form, offset, domains, intervals, region, steps)
+        value, scores = self._optimise(form, offset, domains, intervals, regions, steps)
         best = torch.maximum(value.amax(1), domains.bound)
         unproved = ~((best > 0) | empty)
         kept = unproved.nonzero().squeeze(1)
-        found = self._try(region, domains.group, kept)
+        found = self._try(regions, domains.group, kept)
         still = domains.select(kept)
         refined = _Domains(
             still.group,
@@ -138,7 +138,7 @@ class _Solver:
         )
         return refined, {i: s[kept] for i, s in scores.items()}, found
 
-    def _intervals(self, domains: _Domains, region: Region) -> tuple[list[Bounds], Tensor]:
+    def _intervals(self, domains: _Domains, regions: Sequence[Region]) -> tuple[list[Bounds], Tensor]:
         """Pass the domains' constraints forward by interval arithmetic; an empty interval closes a domain."""
         count = len(domains.group)
         intervals: list[Bounds] = []
@@ -147,9 +147,9 @@ class _Solver:
             for i, step in enumerate(self._program.steps):
                 old = self._root[i]
                 if isinstance(step.op, Input):
-                    intervals.append(step_interval(step, intervals, (region,)))
+                    intervals.append(step_interval(step, intervals, regions))
                     continue
-                new = step_interval(step, intervals, (region,))
+                new = step_interval(step, intervals, regions)
                 low, high = torch.maximum(new.lower, old.lower), torch.minimum(new.upper, old.upper)
                 if i in domains.lower:
                     low = torch.maximum(low, domains.lower[i])
@@ -166,7 +166,7 @@ class _Solver:
         offset: Tensor,
         domains: _Domains,
         intervals: Sequence[Bounds],
-        region: Region,
+        regions: Sequence[Region],
         steps: int,
     ) -> tuple[Tensor, dict[int, Tensor]]:
         """Raise the rows' lower bounds over alpha and beta; give the best and the scores for splitting."""
@@ -212,7 +212,7 @@ class _Solver:
                 value = offset + lower_bound(
                     self._program,
                     intervals,
-                    (region,),
+                    regions,
                     self._program.output,
                     form,
                     choose=choose,
@@ -242,17 +242,16 @@ class _Solver:
             scores.setdefault(i, torch.zeros_like(intervals[i].lower))
         return best, scores
 
-    def _try(self, region: Region, group: Tensor, kept: Tensor) -> Tensor | None:
+    def _try(self, regions: Sequence[Region], group: Tensor, kept: Tensor) -> Point | None:
         """Run one steepest step from the clean input through the network for the domains still open."""
         if len(kept) == 0:
             return None
         some = kept[:1]
-        part = region.select(some)
-        point = part.center.detach().requires_grad_()
-        with torch.enable_grad():
-            value = self._query.values(point).gather(1, group[some].unsqueeze(1)).sum()
-            (gradient,) = torch.autograd.grad(value, point)
-        return self._query.violation(part.minimizer_of(gradient))
+        parts = [region.select(some) for region in regions]
+        gradient = self._query.gradient(tuple(part.center for part in parts), group[some])
+        return self._query.violation(
+            tuple(part.minimizer_of(g) for part, g in zip(parts, gradient, strict=True))
+        )
 
 
 def _score(op: Unary, form: LinearForm, ends: Bounds) -> Tensor:

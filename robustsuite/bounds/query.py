@@ -11,21 +11,25 @@ from torch import Tensor
 from robustsuite.bounds.graph import Graph
 from robustsuite.perturbation import Region
 
+Point = tuple[Tensor, ...]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Query:
-    """One example's property: no x of the region has, for some group, ``rows @ f(x) + offset <= 0`` in all rows.
+    """One example's property: no x of the regions has, for some group, ``rows @ f(x) + offset <= 0`` in all rows.
+
+    Points are tuples with a tensor (points, *input) for each input of the network.
 
     Attributes:
         net: the network.
-        region: of one example.
+        regions: of one example, one region per input.
         rows: shape (groups, rows, *output); a group with fewer rows repeats one of its own.
         offset: shape (groups, rows).
         deadline: on the clock of `time.monotonic`.
     """
 
     net: Graph
-    region: Region
+    regions: tuple[Region, ...]
     rows: Tensor
     offset: Tensor
     deadline: float
@@ -34,43 +38,57 @@ class Query:
         """Say whether the deadline has passed."""
         return time.monotonic() > self.deadline
 
-    def values(self, x: Tensor) -> Tensor:
+    def select(self, index: Tensor) -> tuple[Region, ...]:
+        """Give the regions, repeated as `index` (zeros) says."""
+        return tuple(region.select(index) for region in self.regions)
+
+    def values(self, x: Point) -> Tensor:
         """Give the largest row of each group at the inputs `x`, shape (points, groups): <= 0 is a violation."""
-        y = self.net.module(x).reshape(len(x), -1)
+        y = self.net.module(*x).reshape(len(x[0]), -1)
         rows = torch.einsum("po,gro->pgr", y, self.rows.flatten(2)) + self.offset
         return rows.amax(2)
 
-    def violation(self, x: Tensor) -> Tensor | None:
+    def gradient(self, x: Point, group: Tensor) -> Point:
+        """Give the gradient of the groups' values at the points, `group` (points,) naming one for each."""
+        x = tuple(part.detach().requires_grad_() for part in x)
+        with torch.enable_grad():
+            value = self.values(x).gather(1, group.unsqueeze(1)).sum()
+            return torch.autograd.grad(value, x, allow_unused=True, materialize_grads=True)
+
+    def violation(self, x: Point) -> Point | None:
         """Give the first of the points `x` that violates the property when run through the network."""
         with torch.no_grad():
-            bad = (self.values(x) <= 0).any(1) & self.region_holds(x)
-        return x[int(bad.nonzero()[0, 0])] if bool(bad.any()) else None
+            bad = (self.values(x) <= 0).any(1) & self.regions_hold(x)
+        return tuple(part[int(bad.nonzero()[0, 0])] for part in x) if bool(bad.any()) else None
 
-    def region_holds(self, x: Tensor) -> Tensor:
-        """Say which points lie in the region, with no tolerance."""
-        inside = (x >= self.region.lower) & (x <= self.region.upper)
-        return inside.flatten(1).all(1) & self.region.select(torch.zeros(len(x), dtype=torch.long)).contains(
-            x
-        )
+    def regions_hold(self, x: Point) -> Tensor:
+        """Say which points lie in the regions, with no tolerance of their hulls."""
+        copies = self.select(torch.zeros(len(x[0]), dtype=torch.long, device=x[0].device))
+        inside = torch.ones(len(x[0]), dtype=torch.bool, device=x[0].device)
+        for part, region in zip(x, copies, strict=True):
+            within = (part >= region.lower) & (part <= region.upper)
+            inside = inside & within.flatten(1).all(1) & region.contains(part)
+        return inside
 
 
 def attack(
     query: Query, generator: torch.Generator | None, *, starts: int = 64, steps: int = 30
-) -> Tensor | None:
+) -> Point | None:
     """Search each group for a violation by projected gradient descent on its largest row."""
     groups = len(query.rows)
     copies = max(1, starts // groups)
-    region = query.region.select(torch.zeros(groups * copies, dtype=torch.long))
-    target = torch.arange(groups).repeat(copies)
-    point = region.sample(generator=generator)
+    device = query.rows.device
+    regions = query.select(torch.zeros(groups * copies, dtype=torch.long, device=device))
+    target = torch.arange(groups, device=device).repeat(copies)
+    point = tuple(region.sample(generator=generator) for region in regions)
     for step in range(steps):
         found = query.violation(point)
         if found is not None or query.out_of_time():
             return found
-        point = point.detach().requires_grad_()
-        with torch.enable_grad():
-            value = query.values(point).gather(1, target.to(point.device).unsqueeze(1)).sum()
-            (gradient,) = torch.autograd.grad(value, point)
+        gradient = query.gradient(point, target)
         size = 0.5 * (1 - step / steps)
-        point = region.project(point.detach() + size * region.ascent(-gradient))
+        point = tuple(
+            region.project(part + size * region.ascent(-g))
+            for region, part, g in zip(regions, point, gradient, strict=True)
+        )
     return query.violation(point)

@@ -18,9 +18,9 @@ from torch import Tensor
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.input_splitting import split_inputs
 from robustsuite.bounds.neuron_splitting import split_neurons
-from robustsuite.bounds.query import Query, attack
+from robustsuite.bounds.query import Point, Query, attack
+from robustsuite.bounds.specs import Regions, as_regions
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Region
 
 FEW_INPUTS = 20  # up to here, splitting inputs decides more than splitting neurons
 
@@ -40,7 +40,8 @@ class Verdict:
     Attributes:
         answer: whether the property holds.
         counterexample: where it is violated, an input of the region, shape (*input), that was run through the
-            network; else None.
+            network; else None. Of several inputs, the first.
+        others: its further inputs, where the network takes several.
         domains: how many parts of the region were bounded.
         seconds: spent.
     """
@@ -49,11 +50,12 @@ class Verdict:
     counterexample: Tensor | None
     domains: int
     seconds: float
+    others: tuple[Tensor, ...] = ()
 
 
 def verify(
     net: Graph,
-    region: Region,
+    region: Regions,
     objective: Float[Tensor, "..."],
     *,
     offset: Float[Tensor, " specs"] | None = None,
@@ -69,7 +71,7 @@ def verify(
 
     Args:
         net: from `trace`, in eval mode.
-        region: from `Perturbation.around`.
+        region: from `Perturbation.around`, or a tuple with one region per input.
         objective: shape (specs, *output) or (batch, specs, *output).
         offset: added to the rows; zero by default.
         groups: the group of each row; each row alone by default.
@@ -87,23 +89,25 @@ def verify(
     """
     if not timeout > 0:
         raise InvalidInput(f"timeout is {timeout}; expected seconds > 0")
+    regions = as_regions(region)
+    center = regions[0].center
     rank = len(net.output_shape)
     if objective.dim() == rank + 1:
-        objective = objective.unsqueeze(0).expand(len(region.center), *objective.shape)
-    if objective.shape[0] != len(region.center) or tuple(objective.shape[2:]) != net.output_shape:
+        objective = objective.unsqueeze(0).expand(len(center), *objective.shape)
+    if objective.shape[0] != len(center) or tuple(objective.shape[2:]) != net.output_shape:
         raise InvalidInput(
             f"objective has shape {tuple(objective.shape)}; expected (specs, *output) or (batch, specs, *output) "
-            f"with batch {len(region.center)} and output {net.output_shape}"
+            f"with batch {len(center)} and output {net.output_shape}"
         )
     specs = objective.shape[1]
     offset = torch.zeros(specs) if offset is None else offset
     groups = torch.arange(specs) if groups is None else groups
     verdicts = []
-    for example in range(len(region.center)):
-        index = torch.tensor([example], device=region.center.device)
-        part = region.select(index)
-        rows, constants = _grouped(objective[example].to(part.center), offset.to(part.center), groups)
-        query = Query(net, part, rows, constants, time.monotonic() + timeout)
+    for example in range(len(center)):
+        index = torch.tensor([example], device=center.device)
+        parts = tuple(part.select(index) for part in regions)
+        rows, constants = _grouped(objective[example].to(center), offset.to(center), groups)
+        query = Query(net, parts, rows, constants, time.monotonic() + timeout)
         verdicts.append(_decide(query, timeout, generator))
     return tuple(verdicts)
 
@@ -119,13 +123,21 @@ def _grouped(rows: Tensor, offset: Tensor, groups: Tensor) -> tuple[Tensor, Tens
 def _decide(query: Query, timeout: float, generator: torch.Generator | None) -> Verdict:
     start = time.monotonic()
 
-    def verdict(answer: Answer, point: Tensor | None, domains: int) -> Verdict:
-        return Verdict(answer=answer, counterexample=point, domains=domains, seconds=time.monotonic() - start)
+    def verdict(answer: Answer, point: Point | None, domains: int) -> Verdict:
+        first, *others = point or (None,)
+        return Verdict(
+            answer=answer,
+            counterexample=first,
+            domains=domains,
+            seconds=time.monotonic() - start,
+            others=tuple(other for other in others if other is not None),
+        )
 
     found = attack(query, generator)
     if found is not None:
         return verdict(Answer.VIOLATED, found, 0)
-    few = query.region.is_box and query.region.center[0].numel() <= FEW_INPUTS
+    first = query.regions[0]
+    few = len(query.regions) == 1 and first.is_box and first.center[0].numel() <= FEW_INPUTS
     holds, found, domains = split_inputs(query) if few else split_neurons(query)
     if found is not None:
         return verdict(Answer.VIOLATED, found, domains)
