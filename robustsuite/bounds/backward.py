@@ -90,7 +90,7 @@ def lower_bound(
         elif isinstance(step.op, Affine):
             offset = step.op.offset()
             if offset is not None:
-                value = value + _constant(here, offset.expand(-1, *step.shape))
+                value = value + here.constant(offset.expand(-1, *step.shape))
             for source, part in zip(step.inputs, step.op.adjoint(here), strict=True):
                 send(source, part)
         elif not through_nonlinear:
@@ -116,11 +116,6 @@ def _minimum(form: LinearForm, region: Region) -> Tensor:
         return form.take(values.unsqueeze(1))
 
     return region.minimum(form.a, take)
-
-
-def _constant(form: LinearForm, offset: Tensor) -> Tensor:
-    picked = form.take(offset).flatten(1).unsqueeze(2)
-    return torch.matmul(form.a.flatten(2), picked).squeeze(2)
 
 
 def backward_bounds(

@@ -48,6 +48,10 @@ class LinearForm(ABC):
     def a(self) -> Tensor:
         """The coefficients, shape (rows, specs, *form)."""
 
+    def constant(self, offset: Tensor) -> Tensor:
+        """Give the value of the forms at `offset`, a tensor (batch or 1, *shape), as (rows, specs)."""
+        return contract(self.a, self.take(offset).unsqueeze(1))
+
     @abstractmethod
     def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> LinearForm:
         """Give a form of the same layout with other coefficients (for the same tensor).
@@ -179,6 +183,13 @@ class Windows(LinearForm):
     def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Windows:
         return replace(self, coefficients=a, zero_outside=zero_outside)
 
+    def constant(self, offset: Tensor) -> Tensor:
+        if self.zero_outside and len(offset) == 1 and offset.stride()[-2:] == (0, 0):
+            # One value per channel, the bias of a convolution: no need to look where the windows lie.
+            per_channel = offset.reshape(-1, *self.shape[-3:])[0, :, 0, 0]
+            return torch.matmul(self.coefficients.permute(0, 1, 3, 4, 2), per_channel).sum((2, 3))
+        return contract(self.a, self.take(offset).unsqueeze(1))
+
     def corner(self) -> tuple[Tensor, Tensor]:
         """Give the image position of each window's upper left corner."""
         return self.row * self.stride[0] + self.start[0], self.column * self.stride[1] + self.start[1]
@@ -201,6 +212,10 @@ class Windows(LinearForm):
         top, left = self.corner()
         height, width = self.shape[-2:]
         channels, high, wide = self.coefficients.shape[-3:]
+        rows = self.rows
+        if rows is not None and len(values) > 1 and not rows.is_cuda:
+            first, last = (int(end) for end in rows.aminmax())  # forms in parts belong to few of the examples
+            values, rows = values[first : last + 1], rows - first
         # A border of zeros stands for all that lies outside. With the channels last, a window's row is a contiguous
         # run of the image, and all runs that start at some pixel are a view of it: what is copied comes in long runs.
         image = functional.pad(values.reshape(-1, *self.shape[-3:]), (wide, wide, 1, 1)).permute(0, 2, 3, 1)
@@ -210,8 +225,8 @@ class Windows(LinearForm):
         runs = image.as_strided((starts, wide * channels), (channels, 1))
         y = _run(top + 1, high).clamp(0, height + 1)
         position = y * across + (left + wide).clamp(0, width + wide).unsqueeze(1)
-        if self.rows is not None and len(values) > 1:
-            position = position + self.rows.unsqueeze(1) * ((height + 2) * across)
+        if rows is not None and len(values) > 1:
+            position = position + rows.unsqueeze(1) * ((height + 2) * across)
         picked = functional.embedding(position, runs)
         return picked.view(-1, high, wide, channels).permute(0, 3, 1, 2)
 
@@ -251,6 +266,15 @@ class Windows(LinearForm):
         assert total is not None
         both = self.zero_outside and other.zero_outside
         return replace(self, coefficients=total, start=(ends[0][0], ends[1][0]), zero_outside=both)
+
+
+def contract(a: Tensor, values: Tensor) -> Tensor:
+    """Sum coefficients (rows, specs, *form) times values (rows or 1, specs or 1, *form) over the form."""
+    if a.dim() == 5 and a.stride(2) == 1:  # windows: channels are last in memory, nothing is copied then
+        a, values = a.permute(0, 1, 3, 4, 2), values.permute(0, 1, 3, 4, 2)
+    if values.shape[1] > 1:
+        return (a * values).flatten(2).sum(2)
+    return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)
 
 
 def _run(start: Tensor, count: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.linear_form import LinearForm, contract
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
 from robustsuite.errors import UnsupportedOperator
@@ -126,20 +126,16 @@ class Unary(Nonlinear):
         # With a = rising + falling: rising * lower line + falling * upper line, in few passes over memory.
         a = form.a
         rising = a.clamp(min=0)
-        slope = torch.addcmul(rising * at(lines.lower_slope - lines.upper_slope), a, at(lines.upper_slope))
-        constant = _dot(a.clamp(max=0), at(lines.upper_intercept))
+        intercept = at(lines.upper_intercept)
+        constant = contract(a, intercept) - contract(rising, intercept)
         if lines.lower_intercept is not None:
-            constant = constant + _dot(rising, at(lines.lower_intercept))
+            constant = constant + contract(rising, at(lines.lower_intercept))
+        difference, upper_slope = at(lines.lower_slope - lines.upper_slope), at(lines.upper_slope)
+        if torch.is_grad_enabled() or len(difference) > len(rising):
+            slope = torch.addcmul(rising * difference, a, upper_slope)
+        else:
+            slope = rising.mul_(difference).addcmul_(a, upper_slope)
         return (form.with_coefficients(slope, zero_outside=default),), constant
-
-
-def _dot(a: Tensor, values: Tensor) -> Tensor:
-    """Sum coefficients (rows, specs, *form) times values (rows or 1, specs or 1, *form) over the form."""
-    if values.shape[1] > 1:
-        return (a * values).flatten(2).sum(2)
-    if a.dim() == 5 and a.stride(2) == 1:  # windows: channels are last in memory, nothing is copied then
-        a, values = a.permute(0, 1, 3, 4, 2), values.permute(0, 1, 3, 4, 2)
-    return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)
 
 
 def apply_unary(g: Program, x: Ref, relaxation: Relaxation) -> Ref:

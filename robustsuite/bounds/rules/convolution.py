@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -87,6 +88,11 @@ class Convolution(Affine):
             )
         ]
         rest = [n - c for n, c in zip(space, covered, strict=True)]
+        if self._reaches_few_channels():
+            whole = self._transposed_by_matrix(dense.a.reshape(-1, *after))
+            ends = [(p, n + p - w) for p, n, w in zip(self._padding, space, whole.shape[-2:], strict=True)]
+            whole = functional.pad(whole, (-ends[1][0], ends[1][1], -ends[0][0], ends[0][1]))
+            return (dense.like(whole.reshape(rows, specs, *self._before)),)
         a = _TRANSPOSED[self._dims](
             dense.a.reshape(-1, *after),
             self._weight,
@@ -118,6 +124,8 @@ class Convolution(Affine):
         """Apply the transposed convolution without padding to windows (count, channels, height, width)."""
 
         def transposed(images: Tensor) -> Tensor:
+            if self._reaches_few_channels():
+                return self._transposed_by_matrix(images)
             images = images.contiguous(memory_format=torch.channels_last)
             return functional.conv_transpose2d(
                 images, self._weight, None, self._stride, 0, 0, self._groups, self._dilation
@@ -141,6 +149,32 @@ class Convolution(Affine):
         matrix = transposed(image).permute(0, 2, 3, 1).reshape(size, -1)
         spread = windows.permute(0, 2, 3, 1).reshape(count, size) @ matrix
         return spread.view(count, *after, channels).permute(0, 3, 1, 2)
+
+    def _reaches_few_channels(self) -> bool:
+        """Say whether the transposed convolution gathers its many channels into very few, grey images at most.
+
+        The library's kernels are made for many channels; a matrix product and a few shifted sums beat them then.
+        """
+        inner, outer, *kernel = self._weight.shape
+        return self._dims == 2 and self._groups == 1 and outer * math.prod(kernel) <= inner
+
+    def _transposed_by_matrix(self, images: Tensor) -> Tensor:
+        """Apply the transposed convolution without padding: (count, inner, h, w) to (count, outer, h', w')."""
+        inner, outer, *kernel = self._weight.shape
+        count, _, *size = images.shape
+        pixels = images.permute(0, 2, 3, 1).reshape(-1, inner)
+        columns = (self._weight.permute(1, 2, 3, 0).reshape(-1, inner) @ pixels.t()).view(
+            outer, *kernel, count, *size
+        )
+        steps = [(n - 1) * s + 1 for n, s in zip(size, self._stride, strict=True)]
+        after = [n + d * (k - 1) for n, d, k in zip(steps, self._dilation, kernel, strict=True)]
+        whole = images.new_zeros(outer, count, *after)
+        for y, x in itertools.product(*map(range, kernel)):
+            top, left = y * self._dilation[0], x * self._dilation[1]
+            whole[:, :, top : top + steps[0] : self._stride[0], left : left + steps[1] : self._stride[1]] += (
+                columns[:, y, x]
+            )
+        return whole.transpose(0, 1)
 
     def offset(self) -> Tensor | None:
         if self._bias is None:
