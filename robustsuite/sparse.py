@@ -14,7 +14,7 @@ from robustsuite.errors import InvalidInput
 from robustsuite.features import PerFeature
 from robustsuite.perturbation import Perturbation, Region, Take, dot
 
-_REACH = 8.0  # of the fastest features of a step, in units of their room: enough to displace settled ones
+_REACH = 64.0  # of the fastest feature of a step, in units of its room: enough to displace settled ones
 
 
 class SparseRegion(Region):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustsuite import L2, Linf, attacks
+from robustsuite import L0, L2, Linf, attacks
 from robustsuite.attacks import PGD, AttackResult, Misclassification, Targeted, losses, step_rules
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Perturbation
@@ -191,6 +191,25 @@ def test_strength(case: Case) -> None:
     """A net that is right on all of these must fall on many: an attack that does nothing fails here."""
     result = _run(case, Linf(0.2, clip=(0, 1)), count=100)
     assert float(result.success.double().mean()) >= case.strength
+
+
+def test_strength_with_few_features() -> None:
+    """Against a greedy search that tries both ends of every feature, one feature after the other."""
+    x, y = examples(60)
+    adversarial = x.clone()
+    broken = torch.zeros(60, dtype=torch.bool)
+    for _ in range(2):
+        tries = torch.stack(
+            [adversarial.index_fill(1, torch.tensor([i]), end) for i in range(64) for end in (0.0, 1.0)]
+        )
+        with torch.no_grad():
+            margins = torch.stack([losses.margin(trained()(t), y) for t in tries])
+        adversarial = tries[margins.argmax(0), torch.arange(60)]
+        broken |= margins.amax(0) > 0
+    attack = PGD(steps=20, restarts=3, loss=losses.margin)
+    found = attack(trained(), x, y, L0(2, 0, 1), generator=torch.Generator().manual_seed(0))
+    assert int(broken.sum()) >= 40
+    assert int(found.success.sum()) >= 0.85 * int(broken.sum())
 
 
 @cases
