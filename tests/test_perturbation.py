@@ -338,3 +338,16 @@ def test_nearest_point_of_few_features(budget: int) -> None:
         other = region.center.clone()
         other[:, chosen] = far[:, chosen].clamp(0, 1)
         assert bool((gap <= (other - far).norm(dim=1) + 1e-12).all())
+
+
+@pytest.mark.parametrize("kind", [Linf, L2, L1])
+def test_relative_radii(kind: type[Linf]) -> None:
+    """A unit for each feature of the batch: for one example the same as a radius for each feature."""
+    x = _inputs() - 0.5
+    relative = kind(0.5).around(x, unit=x.abs())
+    a = torch.randn((4, 5, 6), generator=torch.Generator().manual_seed(11), dtype=torch.float64)
+    least = relative.minimum(a, _take)
+    for example in range(4):
+        alone = kind(tuple((0.5 * x[example].abs()).tolist())).around(x[example : example + 1])
+        torch.testing.assert_close(alone.minimum(a[example : example + 1], _take)[0], least[example])
+        torch.testing.assert_close(alone.upper[0], relative.upper[example])

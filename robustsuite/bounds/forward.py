@@ -61,7 +61,7 @@ def forward(
 
 def _flat(slope: Tensor) -> Tensor:
     """Give slopes (batch, inputs, *shape) as (batch, entries, inputs)."""
-    return slope.flatten(2).transpose(1, 2)
+    return slope.reshape(*slope.shape[:2], -1).transpose(1, 2)
 
 
 def sweep(program: Program, regions: Sequence[Region]) -> tuple[list[Bounds], list[Planes]]:
@@ -96,8 +96,9 @@ def _input_planes(number: int, shape: tuple[int, ...], sizes: Sequence[int], *, 
 
 def concretise(planes: Planes, regions: Sequence[Region], shape: tuple[int, ...]) -> Bounds:
     """Give the interval that planes allow on the region."""
-    lower = planes.lower_constant.flatten(1) + _least(_flat(planes.lower_slope), regions)
-    upper = planes.upper_constant.flatten(1) - _least(-_flat(planes.upper_slope), regions)
+    batch = len(planes.lower_constant)
+    lower = planes.lower_constant.reshape(batch, -1) + _least(_flat(planes.lower_slope), regions)
+    upper = planes.upper_constant.reshape(batch, -1) - _least(-_flat(planes.upper_slope), regions)
     return Bounds(lower, upper).view(-1, *shape)
 
 

@@ -109,7 +109,8 @@ class Weights:
 
 
 def _for_each(value: Tensor, batch: int) -> Tensor:
-    """Give a parameter for each example of a batch, without copies."""
+    """Give a parameter for each example of a batch, without copies; a single number gets an axis."""
+    value = value.reshape(1) if value.dim() == 0 else value
     return value.unsqueeze(0).expand(batch, *value.shape)
 
 
@@ -125,6 +126,7 @@ class _Exposed(nn.Module):
     def __init__(self, module: nn.Module, names: tuple[str, ...], inputs: int) -> None:
         super().__init__()
         self.module, self._names, self._inputs = module, names, inputs
+        self._shapes = {name: tuple(module.get_parameter(name).shape) for name in names}
 
     def forward(self, *tensors: Tensor) -> Tensor:
         if len(tensors[0]) == 1:
@@ -134,8 +136,8 @@ class _Exposed(nn.Module):
         return torch.cat(rows)
 
     def _alone(self, tensors: list[Tensor] | tuple[Tensor, ...]) -> Tensor:
-        values = [t.squeeze(0) for t in tensors[self._inputs :]]
-        inputs = tuple(tensors[: self._inputs])
-        y = torch.func.functional_call(self.module, dict(zip(self._names, values, strict=True)), inputs)
+        values = zip(self._names, tensors[self._inputs :], strict=True)
+        parameters = {name: value.reshape(self._shapes[name]) for name, value in values}
+        y = torch.func.functional_call(self.module, parameters, tuple(tensors[: self._inputs]))
         assert isinstance(y, Tensor)
         return y

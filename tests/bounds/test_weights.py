@@ -30,6 +30,20 @@ class Last(nn.Module):
         return y
 
 
+class Tied(nn.Module):
+    """A matrix that two layers share, a single number, and a parameter that no input meets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.second.weight = self.first.weight
+        self.scale, self.place = nn.Parameter(torch.tensor(1.5)), nn.Parameter(torch.rand(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.scale * self.second(torch.relu(self.first(x))) + (2 * self.place).tanh()
+        return y
+
+
 LAYERS = [
     Case("linear", lambda: nn.Linear(4, 3), (4,), affine=True),
     Case("linear without bias", lambda: nn.Linear(4, 3, bias=False), (4,), affine=True),
@@ -63,6 +77,7 @@ LAYERS = [
     ),
     Case("attention", Attention, (3, 4)),
     Case("lstm", Last, (3, 3)),
+    Case("tied matrices and a number", Tied, (3,)),
 ]
 THREATS = [Linf(0.05), L2(0.1), L1(0.2)]
 
