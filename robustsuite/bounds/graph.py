@@ -16,7 +16,7 @@ from torch.export.graph_signature import InputKind
 
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import TABLE
-from robustsuite.errors import InvalidInput, UnsupportedOperator
+from robustsuite.errors import InvalidInput, RobustsuiteError, UnsupportedOperator
 from robustsuite.perturbation import Region
 
 
@@ -145,7 +145,17 @@ class _Call:
         assert self.function is not None
         if self.rule is None or not any(map(_is_perturbed, (*args, *kwargs.values()))):
             return self.function(*args, **kwargs)
-        return self.rule(program, *args, **kwargs)
+        try:
+            return self.rule(program, *args, **kwargs)
+        except RobustsuiteError:
+            raise
+        except (AssertionError, AttributeError, TypeError) as error:
+            if not any(map(_is_perturbed, (*args[1:], *kwargs.values()))):
+                raise
+            raise UnsupportedOperator(
+                f"the bounding rule of '{_name(self.node)}' at {self.where} cannot have its further arguments "
+                "perturbed; leave the parameters or inputs that they come from unperturbed"
+            ) from error
 
 
 def _is_perturbed(value: Any) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from robustsuite import L1, L2, Linf, bounds, norms, seeding
 from robustsuite.bounds import Weights
-from robustsuite.errors import InvalidInput
+from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.perturbation import BoxRegion
 
 from .cases import METHODS, Attention, Case, Method
@@ -42,6 +42,17 @@ class Tied(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.scale * self.second(torch.relu(self.first(x))) + (2 * self.place).tanh()
         return y
+
+
+class AtLeast(nn.Module):
+    """Entries below a threshold become the threshold, in two ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low = nn.Parameter(torch.rand(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > self.low, x, self.low) + x.clamp(min=self.low)
 
 
 LAYERS = [
@@ -78,6 +89,7 @@ LAYERS = [
     Case("attention", Attention, (3, 4)),
     Case("lstm", Last, (3, 3)),
     Case("tied matrices and a number", Tied, (3,)),
+    Case("thresholds", AtLeast, (4,)),
 ]
 THREATS = [Linf(0.05), L2(0.1), L1(0.2)]
 
@@ -249,6 +261,23 @@ class _Joined(nn.Module):
 def test_wrong_names(make: Callable[[nn.Module], object], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         make(nn.Linear(2, 2))
+
+
+def test_rules_that_want_constants() -> None:
+    """Where an operator cannot have a parameter perturbed, the message names it."""
+
+    class ByMean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.mean = nn.Parameter(torch.rand(3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return nn.functional.batch_norm(x, self.mean, torch.ones(3))
+
+    with pytest.raises(
+        UnsupportedOperator, match="batch_norm.*cannot have its further arguments perturbed; leave"
+    ):
+        Weights(Linf(0.1)).trace(ByMean(), torch.rand(2, 3))
 
 
 def test_regions_must_fit() -> None:

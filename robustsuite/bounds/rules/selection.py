@@ -88,8 +88,10 @@ def where(g: Program, mask: Operand, x: Operand, y: Operand) -> Ref:
     assert isinstance(mask, Ref)
     x, y = _finite(x), _finite(y)
     shape = torch.broadcast_shapes(*(tuple(getattr(v, "shape", ())) for v in (mask, x, y)))
+    mask = expand(g, mask, shape)
+    x, y = (expand(g, v, shape) if isinstance(v, Ref) else v for v in (x, y))
     difference = _subtract(g, x, y)
-    product = multiply(g, expand(g, mask, shape), difference)
+    product = multiply(g, mask, difference)
     parts = [mask, *(v for v in (x, y) if isinstance(v, Ref))]
 
     def hull(inputs: Sequence[Bounds]) -> Bounds:
