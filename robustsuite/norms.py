@@ -1,6 +1,6 @@
 """Norms of flattened examples, their duals, projections and uniform samples of the unit ball.
 
-All functions work on tensors of shape (batch, features) and reduce the last axis.
+All functions but `pairing` work on tensors of shape (batch, features) and reduce the last axis.
 """
 
 from __future__ import annotations
@@ -65,3 +65,12 @@ def sample(seeds: Int[Tensor, " batch"], features: int, p: float, *, dtype: torc
         z = (2 * size).sqrt() * (2 * torch.pi * turn).cos()  # Box-Muller
         return (z / (z.square().sum(-1, keepdim=True) + 2 * radius).sqrt()).to(dtype)
     return ((turn - 0.5).sign() * size / (size.sum(-1, keepdim=True) + radius)).to(dtype)
+
+
+def pairing(a: Tensor, values: Tensor) -> Tensor:
+    """Sum coefficients (rows, specs, *form) times values (rows or 1, specs or 1, *form) over the form's axes."""
+    if a.dim() == 5 and a.stride(2) == 1:  # channels are last in memory: nothing is copied then
+        a, values = a.permute(0, 1, 3, 4, 2), values.permute(0, 1, 3, 4, 2)
+    if values.shape[1] > 1:
+        return (a * values).flatten(2).sum(2)
+    return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)

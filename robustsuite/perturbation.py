@@ -19,6 +19,7 @@ from torch import Tensor
 from robustsuite import features, norms, seeding
 from robustsuite.errors import InvalidInput
 from robustsuite.features import PerFeature
+from robustsuite.norms import pairing
 
 Take = Callable[[Tensor], Tensor]
 
@@ -89,6 +90,12 @@ class Region(ABC):
         Source: dual norms; with a clip box the exact solutions of the two convex programmes (see `Ball`).
         """
 
+    def minimum_of_both(
+        self, a: Float[Tensor, "rows specs *form"], take: Take
+    ) -> Float[Tensor, "all_rows both"]:
+        """Give the least values of the forms and, after them, those of their negations: arguments as for `minimum`."""
+        return self.minimum(torch.cat([a, -a], 1), take)
+
     @abstractmethod
     def select(self, index: Tensor) -> Region:
         """Keep the examples that `index` (integers or booleans) picks."""
@@ -135,10 +142,18 @@ class BoxRegion(Region):
         return torch.where(a >= 0, self.lower, self.upper)
 
     def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
-        middle = take((self.lower + self.upper) / 2).flatten(1).unsqueeze(1)
-        radius = take((self.upper - self.lower) / 2).flatten(1).unsqueeze(1)
-        a = a.flatten(2)
-        return dot(a, middle) - dot(a.abs(), radius)
+        middle, radius = self._middle_and_radius(a, take)
+        return middle - radius
+
+    def minimum_of_both(
+        self, a: Float[Tensor, "rows specs *form"], take: Take
+    ) -> Float[Tensor, "all_rows both"]:
+        middle, radius = self._middle_and_radius(a, take)
+        return torch.cat([middle - radius, -middle - radius], 1)
+
+    def _middle_and_radius(self, a: Tensor, take: Take) -> tuple[Tensor, Tensor]:
+        middle, radius = take((self.lower + self.upper) / 2), take((self.upper - self.lower) / 2)
+        return pairing(a, middle.unsqueeze(1)), pairing(a.abs(), radius.unsqueeze(1))
 
     def select(self, index: Tensor) -> BoxRegion:
         return BoxRegion(self.center[index], self.lower[index], self.upper[index])
@@ -210,7 +225,7 @@ class Ball(Region):
     def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
         center, scale = (take(t).flatten(1).unsqueeze(1) for t in (self.center, self.scale))
         a = a.flatten(2)
-        at_center, slope = dot(a, center), a * scale
+        at_center, slope = pairing(a, center), a * scale
         if not self.clipped:
             return at_center - norms.norm(slope, norms.dual(self.p))
         safe = torch.where(scale > 0, scale, 1.0)
@@ -224,11 +239,6 @@ class Ball(Region):
     def select(self, index: Tensor) -> Ball:
         parts = (t[index] for t in (self.center, self.scale, self.lower, self.upper))
         return Ball(self.p, *parts, clipped=self.clipped)
-
-
-def dot(a: Tensor, values: Tensor) -> Tensor:
-    """Sum a (rows or 1, specs, n) times values (rows or 1, 1, n) over n, as a matrix product where that helps."""
-    return torch.matmul(a, values.transpose(1, 2)).squeeze(2)
 
 
 def _least_l2_in_box(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -12,7 +12,8 @@ from torch import Tensor
 from robustsuite import features, seeding
 from robustsuite.errors import InvalidInput
 from robustsuite.features import PerFeature
-from robustsuite.perturbation import Perturbation, Region, Take, dot
+from robustsuite.norms import pairing
+from robustsuite.perturbation import Perturbation, Region, Take
 
 _REACH = 64.0  # of the fastest feature of a step, in units of its room: enough to displace settled ones
 
@@ -88,7 +89,7 @@ class SparseRegion(Region):
         a = a.flatten(2)
         gain = torch.minimum(a * (low - center), a * (high - center)).clamp(max=0)
         best = gain.topk(min(self.budget, gain.shape[2]), dim=2, largest=False).values
-        return dot(a, center) + best.sum(2)
+        return pairing(a, center) + best.sum(2)
 
     def select(self, index: Tensor) -> SparseRegion:
         return SparseRegion(self.center[index], self.lower[index], self.upper[index], self.budget)

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from robustsuite import features, seeding
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation, Region, Take, dot
+from robustsuite.norms import pairing
+from robustsuite.perturbation import Perturbation, Region, Take
 
 _REACH = 64.0  # of a whole step: so many times what makes the best candidate the nearest
 
@@ -120,7 +121,7 @@ class SubstitutionRegion(Region):
         gives the same value: the positions do not depend on each other.
         """
         a = a.flatten(2)
-        at_center = dot(a, take(self.center).flatten(1).unsqueeze(1))
+        at_center = pairing(a, take(self.center).flatten(1).unsqueeze(1))
         if self.budget == 0 or self.mask.shape[2] == 0:
             return at_center
         taken = torch.stack([take(m.view_as(self.center)).flatten(1) for m in self._moves.unbind(2)], 2)

@@ -19,7 +19,7 @@ from robustsuite.bounds.backward import (
     with_negatives,
 )
 from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.crown import refine_with_planes, tighten
+from robustsuite.bounds.crown import crown_passes, refine_with_planes, tighten
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Nonlinear, Program, Thetas
@@ -103,7 +103,10 @@ def alpha_intervals(
             program, intervals, regions, index, form, improve, max_memory=max_memory, keeps_all=True
         )
 
-    return tighten(program, regions, refine_with_planes(program, regions, bound))
+    passes = crown_passes(program, regions, max_memory=max_memory)
+    if share:
+        passes = (*passes, refine_with_planes(program, regions, bound))
+    return tighten(program, regions, passes)
 
 
 def optimise(

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
-from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Thetas
+from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
 from robustsuite.perturbation import BoxRegion, Region
 
 Choose = Callable[[int, LinearForm, Nonlinear, Sequence[Bounds]], Thetas]
@@ -69,44 +69,55 @@ def lower_bound(
 
     Source: Zhang et al. 2018 (CROWN), theorem 3.2; Xu et al. 2020, section 3.1, for general graphs.
     """
-    pending: dict[int, LinearForm] = {start: form}
     value: Tensor | float = 0.0
 
-    def send(index: int, part: LinearForm) -> None:
-        pending[index] = pending[index].add(part) if index in pending else part
-
-    for index in range(start, -1, -1):
-        here = pending.pop(index, None)
-        if here is None:
-            continue
+    def visit(index: int, step: Step, here: LinearForm) -> Sequence[LinearForm]:
+        nonlocal value
         if observe is not None:
             observe(here)
         here, penalty = constrain(index, here)
         if penalty is not None:
             value = value + penalty
-        step = program.steps[index]
         if isinstance(step.op, Input):
             value = value + _minimum(here, regions[step.op.number])
-        elif isinstance(step.op, Affine):
+            return ()
+        if isinstance(step.op, Affine):
             offset = step.op.offset()
             if offset is not None:
                 value = value + here.constant(offset.expand(-1, *step.shape))
-            for source, part in zip(step.inputs, step.op.adjoint(here), strict=True):
-                send(source, part)
-        elif not through_nonlinear:
+            return step.op.adjoint(here)
+        if not through_nonlinear:
             ends = intervals[index]
             box = BoxRegion(ends.lower, ends.lower, ends.upper)
             value = value + box.minimum(here.a, here.take)
-        else:
-            inputs = [intervals[i] for i in step.inputs]
-            here = step.op.layout(here)
-            thetas = choose(index, here, step.op, inputs)
-            parts, constant = step.op.backward(here, inputs, thetas)
-            value = value + constant
-            for source, part in zip(step.inputs, parts, strict=True):
-                send(source, part)
+            return ()
+        inputs = [intervals[i] for i in step.inputs]
+        here = step.op.layout(here)
+        thetas = choose(index, here, step.op, inputs)
+        parts, constant = step.op.backward(here, inputs, thetas)
+        value = value + constant
+        return parts
+
+    walk(program, start, form, visit)
     assert isinstance(value, Tensor)
     return value
+
+
+Visit = Callable[[int, Step, LinearForm], Sequence[LinearForm]]
+"""Takes the form that has arrived at a step, and gives its parts for the step's inputs; none to go no further."""
+
+
+def walk(program: Program, start: int, form: LinearForm, visit: Visit) -> None:
+    """Carry a form of a step's output backward, adding up what several users send to a step before it is visited."""
+    pending: dict[int, LinearForm] = {start: form}
+    for index in range(start, -1, -1):
+        here = pending.pop(index, None)
+        if here is None:
+            continue
+        step = program.steps[index]
+        parts = visit(index, step, here)
+        for source, part in zip(step.inputs, parts, strict=bool(parts)):
+            pending[source] = pending[source].add(part) if source in pending else part
 
 
 def _minimum(form: LinearForm, region: Region) -> Tensor:

@@ -22,6 +22,7 @@ from robustsuite.bounds.ibp import exact_frontier, exact_interval, exact_steps, 
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Nonlinear, Program
 from robustsuite.bounds.rules.convolution import Convolution
+from robustsuite.bounds.settling import Refine, put, settle
 from robustsuite.bounds.specs import Regions, as_regions, finish
 from robustsuite.perturbation import Region
 
@@ -83,21 +84,25 @@ def intervals_of(
 ) -> list[Bounds]:
     """Give CROWN's interval of every step."""
 
+    return tighten(program, regions, crown_passes(program, regions, max_memory=max_memory))
+
+
+def crown_passes(
+    program: Program, regions: Sequence[Region], *, max_memory: int = MAX_MEMORY
+) -> tuple[Refine, ...]:
+    """Give the passes by which CROWN refines a step's interval: a cheap one first, that settles what it can."""
+
     def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
         def pass_backward(part: LinearForm) -> Tensor:
             return lower_bound(program, intervals, regions, index, part)
 
         return in_chunks(program, intervals, regions, index, form, pass_backward, max_memory=max_memory)
 
-    return tighten(program, regions, refine_with_planes(program, regions, bound))
+    return settle(program, regions, max_memory=max_memory), refine_with_planes(program, regions, bound)
 
 
-Refine = Callable[[list[Bounds], int, Tensor], Bounds]
-"""Gives a step's tightened interval, from the intervals so far, the step's index and the mask of neurons."""
-
-
-def tighten(program: Program, regions: Sequence[Region], refine: Refine) -> list[Bounds]:
-    """Give an interval for every step, with `refine` applied to what enters a nonlinearity."""
+def tighten(program: Program, regions: Sequence[Region], passes: Sequence[Refine]) -> list[Bounds]:
+    """Give an interval for every step, with the `passes` applied in turn to what enters a nonlinearity."""
     intervals: list[Bounds] = []
     exact = exact_steps(program, regions)
     frontier = exact_frontier(program, regions)
@@ -108,8 +113,10 @@ def tighten(program: Program, regions: Sequence[Region], refine: Refine) -> list
             intervals[index] = exact_interval(program, intervals, regions, index)
         if exact[index]:
             continue
-        mask = wanted(program, users[index], intervals, index)
-        if mask is not None and bool(mask.any()):
+        for refine in passes:
+            mask = wanted(program, users[index], intervals, index)
+            if mask is None or not bool(mask.any()):
+                break
             intervals[index] = refine(intervals, index, mask)
     return intervals
 
@@ -151,12 +158,7 @@ def refine_with_planes(
             pairs = bound(intervals, index, identity).expand(batch, -1)
             tight = from_pairs(pairs, upper=True).intersect(Bounds(lower, upper))
             return tight.view(*old.lower.shape)
-        value = bound(intervals, index, form)
-        assert form.rows is not None
-        at = (form.rows, form.index)
-        tight = Bounds(value[:, 0], -value[:, 1]).intersect(Bounds(lower[at], upper[at]))
-        lower, upper = lower.index_put(at, tight.lower), upper.index_put(at, tight.upper)
-        return Bounds(lower, upper).view(*old.lower.shape)
+        return put(old, form, bound(intervals, index, form))
 
     return refine
 

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from robustsuite.norms import pairing
+
 Shape = tuple[int, ...]
 
 
@@ -50,7 +52,7 @@ class LinearForm(ABC):
 
     def constant(self, offset: Tensor) -> Tensor:
         """Give the value of the forms at `offset`, a tensor (batch or 1, *shape), as (rows, specs)."""
-        return contract(self.a, self.take(offset).unsqueeze(1))
+        return pairing(self.a, self.take(offset).unsqueeze(1))
 
     @abstractmethod
     def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> LinearForm:
@@ -135,8 +137,11 @@ class OneHot(LinearForm):
         return Dense(self.rows, self.shape, flat.view(*self.value.shape, *self.shape))
 
     def part(self, begin: int, end: int) -> OneHot:
+        return self.pick(slice(begin, end))
+
+    def pick(self, cut: slice | Tensor) -> OneHot:
+        """Give the forms of some rows."""
         assert self.rows is not None
-        cut = slice(begin, end)
         return replace(self, rows=self.rows[cut], index=self.index[cut], value=self.value[cut])
 
     def reshaped(self, shape: Shape) -> OneHot:
@@ -188,7 +193,7 @@ class Windows(LinearForm):
             # One value per channel, the bias of a convolution: no need to look where the windows lie.
             per_channel = offset.reshape(-1, *self.shape[-3:])[0, :, 0, 0]
             return torch.matmul(self.coefficients.permute(0, 1, 3, 4, 2), per_channel).sum((2, 3))
-        return contract(self.a, self.take(offset).unsqueeze(1))
+        return pairing(self.a, self.take(offset).unsqueeze(1))
 
     def corner(self) -> tuple[Tensor, Tensor]:
         """Give the image position of each window's upper left corner."""
@@ -266,15 +271,6 @@ class Windows(LinearForm):
         assert total is not None
         both = self.zero_outside and other.zero_outside
         return replace(self, coefficients=total, start=(ends[0][0], ends[1][0]), zero_outside=both)
-
-
-def contract(a: Tensor, values: Tensor) -> Tensor:
-    """Sum coefficients (rows, specs, *form) times values (rows or 1, specs or 1, *form) over the form."""
-    if a.dim() == 5 and a.stride(2) == 1:  # windows: channels are last in memory, nothing is copied then
-        a, values = a.permute(0, 1, 3, 4, 2), values.permute(0, 1, 3, 4, 2)
-    if values.shape[1] > 1:
-        return (a * values).flatten(2).sum(2)
-    return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)
 
 
 def _run(start: Tensor, count: int) -> Tensor:

@@ -288,6 +288,8 @@ OPERATORS = [
     affine("conv1d, dilation and groups", lambda: nn.Conv1d(2, 4, 2, dilation=2, groups=2), (2, 6)),
     affine("conv2d", lambda: nn.Conv2d(2, 3, 3), IMAGE),
     affine("conv2d, stride and padding", lambda: nn.Conv2d(2, 3, 3, stride=2, padding=1), (2, 6, 5)),
+    affine("conv2d, one grey image", lambda: nn.Conv2d(1, 9, (2, 3), stride=(1, 2), padding=1), (1, 4, 5)),
+    affine("conv2d, kernel of several strides", lambda: nn.Conv2d(2, 3, 4, stride=2, padding=1), (2, 7, 6)),
     affine("conv2d, stride that does not divide", lambda: nn.Conv2d(2, 2, 2, stride=3), (2, 7, 6)),
     affine("conv2d, dilation", lambda: nn.Conv2d(2, 2, 2, dilation=2, padding=(1, 2)), IMAGE),
     affine("conv2d, groups", lambda: nn.Conv2d(4, 6, 3, padding=1, groups=2), (4, 4, 4)),

@@ -253,7 +253,8 @@ def test_the_touching_tangent_lies_above_the_left_end(function: SShaped, dtype: 
     touching = function.touching_point(left).double()
     left = left.double()
     above = function(touching) + function.derivative(touching) * (left - touching) - function(left)
-    assert bool((touching >= 0).all()) and bool((touching <= -left).all())
+    assert bool((touching >= 0).all())
+    assert bool((touching <= -left).all())
     assert float(above.min()) >= -1e-12
     inside = (left < -1e-2) & (left > -1e3)
     a_little_less = touching * (1 - 2e-5)

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm, contract
+from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
 from robustsuite.errors import UnsupportedOperator
+from robustsuite.norms import pairing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,14 +95,14 @@ class Unary(Nonlinear):
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         return self.relaxation.initial(inputs[0].lower, inputs[0].upper)
 
-    def _lines(self, ends: Bounds) -> Lines:
+    def lines(self, ends: Bounds) -> Lines:
         """Give the default lines; many backward passes ask for those of the same interval."""
         if self._default is None or self._default[0] is not ends:
             self._default = ends, self.relaxation.lines(ends.lower, ends.upper, None, None)
         return self._default[1]
 
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
-        lines = self._lines(inputs[0])
+        lines = self.lines(inputs[0])
         below = 0.0 if lines.lower_intercept is None else lines.lower_intercept
         below = torch.as_tensor(below, dtype=lines.upper_intercept.dtype, device=lines.upper_intercept.device)
         return xs[0].scaled(lines.lower_slope, lines.upper_slope).shifted(below, lines.upper_intercept)
@@ -111,7 +112,7 @@ class Unary(Nonlinear):
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
         default = thetas.lower is None and thetas.upper is None
         if default:
-            lines = self._lines(inputs[0])
+            lines = self.lines(inputs[0])
 
             def at(values: Tensor) -> Tensor:
                 return form.take(values).unsqueeze(1)
@@ -127,9 +128,9 @@ class Unary(Nonlinear):
         a = form.a
         rising = a.clamp(min=0)
         intercept = at(lines.upper_intercept)
-        constant = contract(a, intercept) - contract(rising, intercept)
+        constant = pairing(a, intercept) - pairing(rising, intercept)
         if lines.lower_intercept is not None:
-            constant = constant + contract(rising, at(lines.lower_intercept))
+            constant = constant + pairing(rising, at(lines.lower_intercept))
         difference, upper_slope = at(lines.lower_slope - lines.upper_slope), at(lines.upper_slope)
         if torch.is_grad_enabled() or len(difference) > len(rising):
             slope = torch.addcmul(rising * difference, a, upper_slope)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from robustsuite.bounds.rules.arithmetic import add
 from robustsuite.bounds.rules.kernel import convolve_transposed_with, convolve_with
 from robustsuite.bounds.rules.shape import reshape
 from robustsuite.bounds.rules.table import Table
+from robustsuite.bounds.rules.transposing import has_shortcut, transposed_convolution
 
 aten = torch.ops.aten
 
@@ -88,8 +88,8 @@ class Convolution(Affine):
             )
         ]
         rest = [n - c for n, c in zip(space, covered, strict=True)]
-        if self._reaches_few_channels():
-            whole = self._transposed_by_matrix(dense.a.reshape(-1, *after))
+        if self._dims == 2 and has_shortcut(self._weight, *self._how):
+            whole = self._transposed(dense.a.reshape(-1, *after))
             ends = [(p, n + p - w) for p, n, w in zip(self._padding, space, whole.shape[-2:], strict=True)]
             whole = functional.pad(whole, (-ends[1][0], ends[1][1], -ends[0][0], ends[0][1]))
             return (dense.like(whole.reshape(rows, specs, *self._before)),)
@@ -123,14 +123,6 @@ class Convolution(Affine):
     def _spread(self, windows: Tensor) -> Tensor:
         """Apply the transposed convolution without padding to windows (count, channels, height, width)."""
 
-        def transposed(images: Tensor) -> Tensor:
-            if self._reaches_few_channels():
-                return self._transposed_by_matrix(images)
-            images = images.contiguous(memory_format=torch.channels_last)
-            return functional.conv_transpose2d(
-                images, self._weight, None, self._stride, 0, 0, self._groups, self._dilation
-            )
-
         count, *shape = windows.shape
         size = math.prod(shape)
         after = [
@@ -142,39 +134,22 @@ class Convolution(Affine):
         channels = self._weight.shape[1] * self._groups
         waste = math.prod(after) / math.prod(self._weight.shape[2:])
         if count < 4 * size or waste > (_WASTE_FEW_CHANNELS if channels <= 4 else _WASTE) or self._groups > 1:
-            return transposed(windows)
+            return self._transposed(windows)
         # One matrix for the whole window: more arithmetic than the convolution, and still faster.
         eye = torch.eye(size, dtype=windows.dtype, device=windows.device)
         image = eye.view(size, shape[1], shape[2], shape[0]).permute(0, 3, 1, 2)
-        matrix = transposed(image).permute(0, 2, 3, 1).reshape(size, -1)
+        matrix = self._transposed(image).permute(0, 2, 3, 1).reshape(size, -1)
         spread = windows.permute(0, 2, 3, 1).reshape(count, size) @ matrix
         return spread.view(count, *after, channels).permute(0, 3, 1, 2)
 
-    def _reaches_few_channels(self) -> bool:
-        """Say whether the transposed convolution gathers its many channels into very few, grey images at most.
+    @property
+    def _how(self) -> tuple[tuple[int, int], tuple[int, int], int]:
+        high, wide = self._stride
+        return (high, wide), (self._dilation[0], self._dilation[1]), self._groups
 
-        The library's kernels are made for many channels; a matrix product and a few shifted sums beat them then.
-        """
-        inner, outer, *kernel = self._weight.shape
-        return self._dims == 2 and self._groups == 1 and outer * math.prod(kernel) <= inner
-
-    def _transposed_by_matrix(self, images: Tensor) -> Tensor:
-        """Apply the transposed convolution without padding: (count, inner, h, w) to (count, outer, h', w')."""
-        inner, outer, *kernel = self._weight.shape
-        count, _, *size = images.shape
-        pixels = images.permute(0, 2, 3, 1).reshape(-1, inner)
-        columns = (self._weight.permute(1, 2, 3, 0).reshape(-1, inner) @ pixels.t()).view(
-            outer, *kernel, count, *size
-        )
-        steps = [(n - 1) * s + 1 for n, s in zip(size, self._stride, strict=True)]
-        after = [n + d * (k - 1) for n, d, k in zip(steps, self._dilation, kernel, strict=True)]
-        whole = images.new_zeros(outer, count, *after)
-        for y, x in itertools.product(*map(range, kernel)):
-            top, left = y * self._dilation[0], x * self._dilation[1]
-            whole[:, :, top : top + steps[0] : self._stride[0], left : left + steps[1] : self._stride[1]] += (
-                columns[:, y, x]
-            )
-        return whole.transpose(0, 1)
+    def _transposed(self, images: Tensor) -> Tensor:
+        stride, dilation, groups = self._how
+        return transposed_convolution(images, self._weight, stride=stride, dilation=dilation, groups=groups)
 
     def offset(self) -> Tensor | None:
         if self._bias is None:
