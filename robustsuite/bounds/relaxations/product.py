@@ -21,6 +21,8 @@ class Product(Nonlinear):
     more for its size, which is the smaller end of the other: an LSTM's state passes its gate with one coefficient.
 
     Args:
+        within: where the product is known to lie. Only then may a factor be unbounded: the planes are these
+            constants there, and the factors get no coefficient.
         gated: the first factor is best known by its interval (the derivative of a ReLU, 0 or 1), so by default it
             gets no coefficient, or as little as is sound: what is left for a gate in [0, 1] is the chord of
             relu(y) above and that of -relu(-y) below.
@@ -28,8 +30,8 @@ class Product(Nonlinear):
     Source: McCormick 1976; Shi et al. 2020, section 3.3.
     """
 
-    def __init__(self, *, gated: bool = False) -> None:
-        self._gated = gated
+    def __init__(self, *, within: tuple[float, float] | None = None, gated: bool = False) -> None:
+        self._within, self._gated = within, gated
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] * xs[1]
@@ -37,9 +39,30 @@ class Product(Nonlinear):
     def interval(self, *xs: Bounds) -> Bounds:
         x, y = xs
         ends = torch.stack([x.lower * y.lower, x.lower * y.upper, x.upper * y.lower, x.upper * y.upper])
+        if self._within is not None:
+            ends = ends.nan_to_num(0.0, torch.inf, -torch.inf).clamp(*self._within)  # 0 * inf is 0 here
         return Bounds(ends.amin(0), ends.amax(0))
 
+    def _finite(self, inputs: Sequence[Bounds]) -> tuple[Sequence[Bounds], Tensor | None]:
+        """Give the factors' intervals with 0 in the place of those that are unbounded, and where both were bounded."""
+        if self._within is None:
+            return inputs, None
+        bounded = inputs[0].width.isfinite() & inputs[1].width.isfinite()
+
+        def cut(end: Tensor) -> Tensor:
+            return torch.where(bounded, end, 0.0)
+
+        return [Bounds(cut(b.lower), cut(b.upper)) for b in inputs], bounded
+
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
+        inputs, bounded = self._finite(inputs)
+        terms = self._terms(inputs, *xs)
+        if bounded is None or self._within is None:
+            return terms
+        low, high = self._within
+        return terms.shifted(low * (~bounded), high * (~bounded))
+
+    def _terms(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
         (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
         low, high = self._weights(lx, ux, ly, uy)
         terms = xs[0].scaled(low * ly + (1 - low) * uy, high * uy + (1 - high) * ly)
@@ -66,6 +89,7 @@ class Product(Nonlinear):
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
+        inputs, bounded = self._finite(inputs)
         lx, ux, ly, uy = (
             form.take(end).unsqueeze(1)
             for end in (inputs[0].lower, inputs[0].upper, inputs[1].lower, inputs[1].upper)
@@ -82,13 +106,23 @@ class Product(Nonlinear):
         constant = torch.where(
             rising, low * lx * ly + (1 - low) * ux * uy, high * lx * uy + (1 - high) * ux * ly
         )
+        if bounded is not None and self._within is not None:
+            least, most = (torch.full_like(a[:1, :1], -end) for end in self._within)
+            ends = torch.where(rising, least, most)
+            constant = torch.where(form.take(bounded.to(a.dtype)).unsqueeze(1) > 0, constant, ends)
         forms = form.with_coefficients(a * for_x), form.with_coefficients(a * for_y)
         return forms, -(a * constant).flatten(2).sum(2)
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         like = inputs[0].lower
+        inputs, _ = self._finite(inputs)
         low, high = self._weights(inputs[0].lower, inputs[0].upper, inputs[1].lower, inputs[1].upper)
         return Thetas(lower=low.expand_as(like).clone(), upper=high.expand_as(like).clone())
+
+
+_EXPAND_UP_TO = (
+    2**22
+)  # terms of a matrix product whose intervals are multiplied one by one: tighter, and dearer
 
 
 class MatrixProduct(Nonlinear):
@@ -111,6 +145,11 @@ class MatrixProduct(Nonlinear):
         return form.dense()
 
     def interval(self, *xs: Bounds) -> Bounds:
+        x, y = xs
+        if x.lower.numel() * y.lower.shape[-1] <= _EXPAND_UP_TO:
+            columns, rows = x.view(*x.lower.shape, 1), y.view(*y.lower.shape[:-2], 1, *y.lower.shape[-2:])
+            terms = Product().interval(columns, rows)
+            return Bounds(terms.lower.sum(-2), terms.upper.sum(-2))
         (mx, rx), (my, ry) = (((b.lower + b.upper) / 2, (b.upper - b.lower) / 2) for b in xs)
         middle = mx @ my
         radius = mx.abs() @ ry + rx @ my.abs() + rx @ ry

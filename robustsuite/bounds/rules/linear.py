@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -116,6 +118,8 @@ def matmul(g: Program, x: Ref | Tensor, y: Ref | Tensor) -> Ref:
     if isinstance(y, Ref):
         y = expand(g, y, (*lead, *y.shape[-2:]))
     if isinstance(x, Ref) and isinstance(y, Ref):
+        if x.index in g.convex_weights:
+            return g.emit(MatrixProduct(), x, y, shape=shape, refine=_hull_of_rows, refine_from=[y])
         return g.emit(MatrixProduct(), x, y, shape=shape)
     if isinstance(x, Ref):
         assert isinstance(y, Tensor)
@@ -140,6 +144,15 @@ def _addmm(
     if beta != 1:
         bias = scale(g, bias, beta) if isinstance(bias, Ref) else bias * beta
     return add(g, product, bias)
+
+
+def _hull_of_rows(inputs: Sequence[Bounds]) -> Bounds:
+    """Bound convex combinations of a matrix's rows, as attention makes them of the values."""
+    low, high = inputs[0].lower.amin(-2, keepdim=True), inputs[0].upper.amax(-2, keepdim=True)
+    slack = (
+        16 * torch.finfo(low.dtype).eps * torch.maximum(low.abs(), high.abs())
+    )  # of weights' sum in rounding
+    return Bounds(low - slack, high + slack)
 
 
 TABLE: Table = {

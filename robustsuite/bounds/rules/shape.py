@@ -132,7 +132,12 @@ def reshape(g: Program, x: Ref, shape: Sequence[int]) -> Ref:
     """View `x` in another shape; one entry may be -1."""
     known = math.prod(s for s in shape if s != -1)
     after = tuple(x.numel // known if s == -1 else int(s) for s in shape)
-    return x if after == x.shape else g.emit(Reshape(x.shape, after), x, shape=after)
+    if after == x.shape:
+        return x
+    result = g.emit(Reshape(x.shape, after), x, shape=after)
+    if x.index in g.convex_weights and after[-1:] == x.shape[-1:]:
+        g.convex_weights.add(result.index)
+    return result
 
 
 def permute(g: Program, x: Ref, order: Sequence[int]) -> Ref:
@@ -156,7 +161,10 @@ def expand(g: Program, x: Ref, shape: Sequence[int], implicit: bool = False) -> 
     after = tuple(x.shape[i - offset] if s == -1 else int(s) for i, s in enumerate(shape))
     if math.prod(after) == x.numel:
         return reshape(g, x, after)  # nothing is repeated: this keeps features apart
-    return g.emit(Expand(x.shape, after), x, shape=after)
+    result = g.emit(Expand(x.shape, after), x, shape=after)
+    if x.index in g.convex_weights and after[-1:] == x.shape[-1:]:
+        g.convex_weights.add(result.index)
+    return result
 
 
 def shift(g: Program, x: Ref, constant: Tensor) -> Ref:

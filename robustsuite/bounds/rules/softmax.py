@@ -15,9 +15,11 @@ from torch import Tensor
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
+from robustsuite.bounds.relaxations.guarded import Guarded
+from robustsuite.bounds.relaxations.power import Reciprocal
 from robustsuite.bounds.relaxations.product import Product
 from robustsuite.bounds.relaxations.unary import apply_unary
-from robustsuite.bounds.rules.arithmetic import add, reciprocal, scale
+from robustsuite.bounds.rules.arithmetic import add, scale
 from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.reduction import total
 from robustsuite.bounds.rules.selection import where
@@ -25,6 +27,10 @@ from robustsuite.bounds.rules.shape import Shift, axis_after, expand, transpose
 from robustsuite.bounds.rules.table import Table, constant_like
 
 aten = torch.ops.aten
+
+# On large regions an exponential may overflow, and their sum come to nothing: the softmax still lies in [0, 1].
+_EXP = Guarded(functions.EXP, low=-torch.inf, high=60.0)
+_INVERSE = Guarded(Reciprocal(), low=1e-12, high=1e30)
 
 
 def _shifted(g: Program, x: Ref, axis: int) -> tuple[Ref, Tensor]:
@@ -41,8 +47,8 @@ def softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
     """
     axis = dim % len(x.shape)
     shifted, _ = _shifted(g, x, axis)
-    exponentials = apply_unary(g, shifted, functions.EXP)
-    inverse = reciprocal(g, total(g, exponentials, [axis], True))
+    exponentials = apply_unary(g, shifted, _EXP)
+    inverse = apply_unary(g, total(g, exponentials, [axis], True), _INVERSE)
 
     def exact(inputs: Sequence[Bounds]) -> Bounds:
         low, high = inputs[0].lower, inputs[0].upper
@@ -58,7 +64,12 @@ def softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
         )
 
     wide = expand(g, inverse, x.shape)
-    return g.emit(Product(), exponentials, wide, shape=x.shape, refine=exact, refine_from=[x])
+    weights = g.emit(
+        Product(within=(0.0, 1.0)), exponentials, wide, shape=x.shape, refine=exact, refine_from=[x]
+    )
+    if axis == len(x.shape) - 1:
+        g.convex_weights.add(weights.index)
+    return weights
 
 
 def log_sum_exp(g: Program, x: Ref, dims: Sequence[int] | int, keepdim: bool = False) -> Ref:
