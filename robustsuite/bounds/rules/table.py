@@ -10,10 +10,10 @@ from torch import Tensor
 
 from robustsuite.bounds.program import Program, Ref, Shape
 
-Rule = Callable[..., Ref | tuple[Ref | None, ...] | None]
+Rule = Callable[..., Ref | Tensor | tuple[Ref | None, ...] | None]
 Table = dict[Any, Rule]
 """ATen overload -> rule. A rule takes the program and the operator's arguments (perturbed tensors as `Ref`,
-constants as tensors), adds steps to the program and gives the operator's output."""
+constants as tensors), adds steps to the program and gives the operator's output: a tensor where that depends on shapes alone."""
 
 
 def shape_of(function: Callable[[Tensor], Tensor], *shapes: Shape) -> Shape:
