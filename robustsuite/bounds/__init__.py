@@ -24,7 +24,7 @@ from robustsuite.bounds.crown import crown, crown_ibp
 from robustsuite.bounds.forward import forward
 from robustsuite.bounds.graph import Graph, trace
 from robustsuite.bounds.ibp import ibp
-from robustsuite.bounds.jacobian import jacobian
+from robustsuite.bounds.jacobian import jacobian, lipschitz
 from robustsuite.bounds.specs import Method, certified, margins
 from robustsuite.bounds.verify import Answer, Verdict, verify
 from robustsuite.bounds.weights import Weights
@@ -46,6 +46,7 @@ __all__ = [
     "fused_cross_entropy",
     "ibp",
     "jacobian",
+    "lipschitz",
     "margin_cross_entropy",
     "margins",
     "trace",

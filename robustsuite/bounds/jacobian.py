@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from robustsuite.bounds.adjoint import Adjoint
+from robustsuite.bounds.crown import crown
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.program import Affine, Input, Program, Ref, Shape, Step
+from robustsuite.bounds.relaxations.guarded import Guarded
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
@@ -26,6 +29,7 @@ from robustsuite.bounds.rules.arithmetic import Add, add, multiply, scale
 from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.shape import Shift, expand, reshape, shift, transpose
 from robustsuite.bounds.rules.table import constant_like
+from robustsuite.bounds.specs import Method, Regions
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import BoxRegion
 
@@ -77,6 +81,38 @@ def jacobian(net: Graph, *, argument: int = 0) -> Graph:
     zeros = [torch.zeros((1, *s), dtype=like.dtype, device=like.device) for s in net.input_shapes]
     derived.bind([BoxRegion(zero, zero, zero) for zero in zeros])  # refuses now what has no derivative
     return derived
+
+
+def lipschitz(
+    net: Graph, region: Regions, *, p: float = math.inf, method: Method = crown, argument: int = 0
+) -> Float[Tensor, " batch"]:
+    """Bound the local Lipschitz constant of each example's region: |f(x) - f(x')|_p <= L |x - x'|_p on it.
+
+    Args:
+        net: from `trace`.
+        region: from `Perturbation.around`, or a tuple with one region per input. It must be convex (boxes and balls
+            are): the segment between two of its points belongs to it.
+        p: of the norm on both sides, 1, 2 or inf.
+        method: a bound method, for the Jacobian.
+        argument: which input moves, where there are several.
+
+    Returns:
+        The norm of the matrix of the largest absolute derivatives, which is at least that of any Jacobian on the
+        region, shape (batch,).
+
+    Raises:
+        InvalidInput: p is another number, or shapes do not fit.
+        UnsupportedOperator: the network has a jump, or a derivative that has no bounds.
+
+    Source: Shi et al. 2022 (2210.07394), section 3.
+    """
+    if p not in (1, 2, math.inf):
+        raise InvalidInput(f"p is {p}; expected 1, 2 or inf")
+    bounds = method(jacobian(net, argument=argument), region)
+    largest = torch.maximum(bounds.lower.abs(), bounds.upper.abs())
+    inputs = math.prod(net.input_shapes[argument])
+    norm: Tensor = torch.linalg.matrix_norm(largest.view(len(largest), -1, inputs), ord=p)
+    return norm
 
 
 class Jacobian(nn.Module):
@@ -200,6 +236,8 @@ def _transposed(
 
 def _slope(g: Program, relaxation: Relaxation, x: Ref, y: Ref) -> Ref:
     """Give the derivative of a function at its input `x`, where it has the value `y`."""
+    if isinstance(relaxation, Guarded):
+        return _slope(g, relaxation.inner, x, y)
     if isinstance(relaxation, Square):
         return scale(g, x, 2.0)
     if isinstance(relaxation, Reciprocal):

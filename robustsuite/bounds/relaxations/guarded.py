@@ -20,10 +20,10 @@ class Guarded(Relaxation):
     """
 
     def __init__(self, inner: Relaxation, *, low: float, high: float) -> None:
-        self._inner, self._low, self._high = inner, low, high
+        self.inner, self._low, self._high = inner, low, high
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._inner(x)
+        return self.inner(x)
 
     def _safe(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         leaves = ~((l >= self._low) & (u <= self._high))
@@ -31,16 +31,16 @@ class Guarded(Relaxation):
 
     def interval(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         l, u, leaves = self._safe(l, u)
-        low, high = self._inner.interval(l, u)
+        low, high = self.inner.interval(l, u)
         return torch.where(leaves, 0.0, low), torch.where(leaves, torch.inf, high)
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
         l, u, _ = self._safe(l, u)
-        return self._inner.lines(l, u, lower, upper)
+        return self.inner.lines(l, u, lower, upper)
 
     def initial(self, l: Tensor, u: Tensor) -> Thetas:
         l, u, _ = self._safe(l, u)
-        return self._inner.initial(l, u)
+        return self.inner.initial(l, u)
 
     def differentiate(self) -> Relaxation:
-        return self._inner.differentiate()
+        return self.inner.differentiate()
