@@ -34,22 +34,24 @@ def plain(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Callable[[], Te
     return lambda: functional.cross_entropy(model(x), y)
 
 
-def ours(method: bounds.CrossEntropyMethod, beta: float) -> Callable[..., Callable[[], Tensor]]:
-    """Give the loss of our certified training: half clean, half robust."""
+def ours(
+    method: bounds.CrossEntropyMethod, beta: float, *, clean: bool = True
+) -> Callable[..., Callable[[], Tensor]]:
+    """Give the loss of our certified training: half clean, half robust, or robust alone."""
 
     def make(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Callable[[], Tensor]:
         net, perturbation = bounds.trace(model, x), Linf(eps)
 
         def loss() -> Tensor:
             robust = method(net, perturbation.around(x), y, beta=beta).upper.mean()
-            return (functional.cross_entropy(model(x), y) + robust) / 2
+            return (functional.cross_entropy(model(x), y) + robust) / 2 if clean else robust
 
         return loss
 
     return make
 
 
-def peers(method: str, *, fused: bool = False) -> Callable[..., Callable[[], Tensor]]:
+def peers(method: str, *, fused: bool = False, clean: bool = True) -> Callable[..., Callable[[], Tensor]]:
     """Give the loss of certified training with auto_LiRPA, as its examples write it."""
 
     def make(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> Callable[[], Tensor]:
@@ -79,25 +81,25 @@ def peers(method: str, *, fused: bool = False) -> Callable[..., Callable[[], Ten
             )
 
             def fused_loss() -> Tensor:
-                clean = functional.cross_entropy(model(x), y)
+                natural = functional.cross_entropy(model(x), y)
                 data = BoundedTensor(x, ball)
                 _, upper = bounded.compute_bounds(
                     x=(data, y), IBP=True, C=None, method="backward", bound_lower=False
                 )
                 upper = upper + torch.as_tensor(upper < 1e-12, dtype=upper.dtype) * 1e-12
                 assert BoundExp is not None
-                return (clean + torch.log(upper).mean()) / 2
+                return (natural + torch.log(upper).mean()) / 2
 
             return fused_loss
         bounded = BoundedModule(model, torch.zeros_like(x))
 
         def loss() -> Tensor:
             data = BoundedTensor(x, ball)
-            clean = functional.cross_entropy(bounded(data), y)
+            natural = functional.cross_entropy(bounded(data), y)
             lower, _ = bounded.compute_bounds(C=rows, method=method, bound_upper=False)
             padded = torch.cat([torch.zeros(len(lower), 1), lower], 1)
             robust = functional.cross_entropy(-padded, torch.zeros(len(lower), dtype=torch.long))
-            return (clean + robust) / 2
+            return (natural + robust) / 2 if clean else robust
 
         return loss
 
@@ -135,6 +137,7 @@ def main() -> None:
     kinds: dict[str, Callable[..., Callable[[], Tensor]]] = {
         "plain": plain,
         "robustsuite IBP": ours(bounds.margin_cross_entropy, 0.0),
+        "robustsuite IBP, robust loss alone": ours(bounds.margin_cross_entropy, 0.0, clean=False),
         "robustsuite CROWN-IBP, fused": ours(bounds.fused_cross_entropy, 1.0),
         "robustsuite CROWN-IBP": ours(bounds.margin_cross_entropy, 1.0),
     }
@@ -142,6 +145,7 @@ def main() -> None:
         sys.path.insert(0, str(options.peer.resolve()))
         kinds |= {
             "auto_LiRPA IBP": peers("IBP"),
+            "auto_LiRPA IBP, robust loss alone": peers("IBP", clean=False),
             "auto_LiRPA CROWN-IBP, fused": peers("backward", fused=True),
             "auto_LiRPA CROWN-IBP": peers("CROWN-IBP"),
         }

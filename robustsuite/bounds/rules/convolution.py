@@ -64,8 +64,9 @@ class Convolution(Affine):
         return self._convolve(xs[0], self._weight, self._bias)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
-        radius = self._convolve((xs[0].upper - xs[0].lower) / 2, self._weight.abs(), None)
+        half = self._weight / 2  # of the small tensor, not of the large ones
+        middle = self._convolve(xs[0].lower + xs[0].upper, half, self._bias)
+        radius = self._convolve(xs[0].upper - xs[0].lower, half.abs(), None)
         return Bounds(middle - radius, middle + radius)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
@@ -206,8 +207,9 @@ class TransposedConvolution(Affine):
         return self._convolve(xs[0], self._weight, self._bias)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
-        radius = self._convolve((xs[0].upper - xs[0].lower) / 2, self._weight.abs(), None)
+        half = self._weight / 2  # of the small tensor, not of the large ones
+        middle = self._convolve(xs[0].lower + xs[0].upper, half, self._bias)
+        radius = self._convolve(xs[0].upper - xs[0].lower, half.abs(), None)
         return Bounds(middle - radius, middle + radius)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
