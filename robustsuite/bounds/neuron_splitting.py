@@ -7,8 +7,9 @@ z <= p) may subtract beta (z - p) (or beta (p - z)) with any beta >= 0 on the wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -19,15 +20,19 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.ibp import step_interval
 from robustsuite.bounds.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Input, Nonlinear, Program, Thetas
-from robustsuite.bounds.query import Point, Query
+from robustsuite.bounds.query import Point, Query, attack
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.perturbation import Region
 
 _BATCH = 64  # domains that are split at once
-_STEPS = 12
+_STEPS = 6  # from the parents' choices
+_ATTACK = 0.1  # share of the time left that the second, longer attack may take
 _LR_ALPHA, _LR_BETA, _DECAY = 0.1, 0.05, 0.95
 _ROOT_STEPS = 20
+
+
+Pair = tuple[Tensor | None, Tensor | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,12 +43,16 @@ class _Domains:
         group: which rows each has to decide, shape (domains,).
         lower, upper: intervals before each splittable step, {step: (domains, *shape)}.
         bound: lower bound of the group's best row so far, shape (domains,).
+        alphas: choices of planes reached so far, by step; empty at the root.
+        betas: multipliers of the constraints from below and from above, by step; empty at the root.
     """
 
     group: Tensor
     lower: dict[int, Tensor]
     upper: dict[int, Tensor]
     bound: Tensor
+    alphas: dict[int, Pair] = field(default_factory=dict)
+    betas: dict[int, Pair] = field(default_factory=dict)
 
     def select(self, index: Tensor) -> _Domains:
         return _Domains(
@@ -51,6 +60,8 @@ class _Domains:
             {k: t[index] for k, t in self.lower.items()},
             {k: t[index] for k, t in self.upper.items()},
             self.bound[index],
+            {k: _each(pair, lambda t: t[index]) for k, pair in self.alphas.items()},
+            {k: _each(pair, lambda t: t[index]) for k, pair in self.betas.items()},
         )
 
     def join(self, other: _Domains) -> _Domains:
@@ -59,7 +70,21 @@ class _Domains:
             {k: torch.cat([t, other.lower[k]]) for k, t in self.lower.items()},
             {k: torch.cat([t, other.upper[k]]) for k, t in self.upper.items()},
             torch.cat([self.bound, other.bound]),
+            {k: _joined(pair, other.alphas[k]) for k, pair in self.alphas.items()},
+            {k: _joined(pair, other.betas[k]) for k, pair in self.betas.items()},
         )
+
+
+def _each(pair: Pair, function: Callable[[Tensor], Tensor]) -> Pair:
+    first, second = (None if t is None else function(t) for t in pair)
+    return first, second
+
+
+def _joined(pair: Pair, other: Pair) -> Pair:
+    first, second = (
+        None if a is None or b is None else torch.cat([a, b]) for a, b in zip(pair, other, strict=True)
+    )
+    return first, second
 
 
 def split_neurons(query: Query) -> tuple[bool, Point | None, int]:
@@ -85,6 +110,9 @@ def split_neurons(query: Query) -> tuple[bool, Point | None, int]:
     solver = _Solver(query, program, root)
     open_, scores, found = solver.bound(everywhere, steps=_ROOT_STEPS)
     domains = groups
+    if found is None and len(open_.group):
+        left = query.deadline - time.monotonic()
+        found = attack(query, None, starts=512, steps=80, seconds=_ATTACK * left)
     while found is None and len(open_.group):
         if query.out_of_time():
             return False, None, domains
@@ -124,18 +152,17 @@ class _Solver:
         shape = self._program.steps[self._program.output].shape
         form = Dense(None, shape, rows.reshape(*rows.shape[:2], *shape))
         offset = self._query.offset[domains.group]
-        value, scores = self._optimise(form, offset, domains, intervals, regions, steps)
+        value, scores, reached, planes = self._optimise(form, offset, domains, intervals, regions, steps)
         best = torch.maximum(value.amax(1), domains.bound)
         unproved = ~((best > 0) | empty)
         kept = unproved.nonzero().squeeze(1)
-        found = self._try(regions, domains.group, kept)
-        still = domains.select(kept)
-        refined = _Domains(
-            still.group,
-            {i: intervals[i].lower[kept] for i in domains.lower},
-            {i: intervals[i].upper[kept] for i in domains.upper},
-            best[kept],
-        )
+        found = self._try(regions, planes, value.argmax(1), kept)
+        refined = replace(
+            reached,
+            lower={i: intervals[i].lower for i in domains.lower},
+            upper={i: intervals[i].upper for i in domains.upper},
+            bound=best,
+        ).select(kept)
         return refined, {i: s[kept] for i, s in scores.items()}, found
 
     def _intervals(self, domains: _Domains, regions: Sequence[Region]) -> tuple[list[Bounds], Tensor]:
@@ -168,16 +195,29 @@ class _Solver:
         intervals: Sequence[Bounds],
         regions: Sequence[Region],
         steps: int,
-    ) -> tuple[Tensor, dict[int, Tensor]]:
-        """Raise the rows' lower bounds over alpha and beta; give the best and the scores for splitting."""
-        thetas: dict[int, Thetas] = {}
+    ) -> tuple[Tensor, dict[int, Tensor], _Domains, dict[int, Tensor]]:
+        """Raise the rows' lower bounds over alpha and beta.
+
+        Returns:
+            The best bounds; scores for splitting; the domains with the choices reached; and the coefficients of each
+            input in the last bounds, {step: (domains, rows, *shape)}.
+        """
+        thetas = {
+            i: Thetas(*_each(pair, lambda t: t.clone().requires_grad_()))
+            for i, pair in domains.alphas.items()
+        }
+        planes: dict[int, Tensor] = {}
         scores: dict[int, Tensor] = {}
         raised = {i: (domains.lower[i] > self._root[i].lower + 1e-9).to(offset.dtype) for i in domains.lower}
         lowered = {i: (domains.upper[i] < self._root[i].upper - 1e-9).to(offset.dtype) for i in domains.upper}
-        betas = {
-            i: tuple(torch.zeros_like(mask).requires_grad_() for mask in (raised[i], lowered[i]))
-            for i in domains.lower
-        }
+        betas: dict[int, tuple[Tensor, Tensor]] = {}
+        for i in domains.lower:
+            start = domains.betas.get(i, (None, None))
+            low, high = (
+                (torch.zeros_like(mask) if old is None else old.clone()).requires_grad_()
+                for old, mask in zip(start, (raised[i], lowered[i]), strict=True)
+            )
+            betas[i] = low, high
 
         def choose(index: int, here: LinearForm, op: Nonlinear, inputs: Sequence[Bounds]) -> Thetas:
             if index not in thetas:
@@ -197,6 +237,8 @@ class _Solver:
             return thetas[index]
 
         def constrain(index: int, here: LinearForm) -> tuple[LinearForm, Tensor | None]:
+            if isinstance(self._program.steps[index].op, Input):
+                planes[index] = here.dense().a.detach()
             if index not in betas:
                 return here, None
             at_low, at_high = betas[index][0] * raised[index], betas[index][1] * lowered[index]
@@ -240,18 +282,31 @@ class _Solver:
                         part["lr"] *= _DECAY
         for i in betas:  # what no backward pass met has nothing to gain
             scores.setdefault(i, torch.zeros_like(intervals[i].lower))
-        return best, scores
+        reached = replace(
+            domains,
+            alphas={i: _each((pair.lower, pair.upper), Tensor.detach) for i, pair in thetas.items()},
+            betas={i: _each(pair, Tensor.detach) for i, pair in betas.items()},
+        )
+        return best, scores, reached, planes
 
-    def _try(self, regions: Sequence[Region], group: Tensor, kept: Tensor) -> Point | None:
-        """Run one steepest step from the clean input through the network for the domains still open."""
+    def _try(
+        self, regions: Sequence[Region], planes: dict[int, Tensor], row: Tensor, kept: Tensor
+    ) -> Point | None:
+        """Run the points where the open domains' planes are least through the network."""
         if len(kept) == 0:
             return None
-        some = kept[:1]
-        parts = [region.select(some) for region in regions]
-        gradient = self._query.gradient(tuple(part.center for part in parts), group[some])
-        return self._query.violation(
-            tuple(part.minimizer_of(g) for part, g in zip(parts, gradient, strict=True))
-        )
+        points = []
+        for index, step in enumerate(self._program.steps):
+            if isinstance(step.op, Input):
+                region = regions[step.op.number].select(kept)
+                shape = region.center.shape
+                a = planes.get(index)
+                if a is None:
+                    points.append(region.center)
+                    continue
+                a = a.expand(len(row), *a.shape[1:])[kept, row[kept]]
+                points.append(region.minimizer_of(a.reshape(shape)))
+        return self._query.violation(tuple(points))
 
 
 def _score(op: Unary, form: LinearForm, ends: Bounds) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -72,9 +73,23 @@ class Query:
 
 
 def attack(
-    query: Query, generator: torch.Generator | None, *, starts: int = 64, steps: int = 30
+    query: Query,
+    generator: torch.Generator | None,
+    *,
+    starts: int = 64,
+    steps: int = 30,
+    seconds: float = math.inf,
 ) -> Point | None:
-    """Search each group for a violation by projected gradient descent on its largest row."""
+    """Search each group for a violation by projected gradient descent on its largest row.
+
+    Args:
+        query: the property.
+        generator: of the starting points.
+        starts: points, shared out among the groups.
+        steps: of decreasing size.
+        seconds: when to give up, besides the query's own deadline.
+    """
+    until = time.monotonic() + seconds
     groups = len(query.rows)
     copies = max(1, starts // groups)
     device = query.rows.device
@@ -83,7 +98,7 @@ def attack(
     point = tuple(region.sample(generator=generator) for region in regions)
     for step in range(steps):
         found = query.violation(point)
-        if found is not None or query.out_of_time():
+        if found is not None or query.out_of_time() or time.monotonic() > until:
             return found
         gradient = query.gradient(point, target)
         size = 0.5 * (1 - step / steps)
