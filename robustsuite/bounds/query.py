@@ -95,7 +95,9 @@ def attack(
     device = query.rows.device
     regions = query.select(torch.zeros(groups * copies, dtype=torch.long, device=device))
     target = torch.arange(groups, device=device).repeat(copies)
-    point = tuple(region.sample(generator=generator) for region in regions)
+    # From inside, all descents tend to end in one place; from the region's corners they spread.
+    corner = (torch.arange(groups * copies, device=device) // groups) % 2 == 1
+    point = tuple(_starts(region, corner, generator) for region in regions)
     for step in range(steps):
         found = query.violation(point)
         if found is not None or query.out_of_time() or time.monotonic() > until:
@@ -107,3 +109,10 @@ def attack(
             for region, part, g in zip(regions, point, gradient, strict=True)
         )
     return query.violation(point)
+
+
+def _starts(region: Region, corner: Tensor, generator: torch.Generator | None) -> Tensor:
+    inside = region.sample(generator=generator)
+    toward = torch.randn(inside.shape, generator=generator, dtype=inside.dtype)
+    outside = region.minimizer_of(toward.to(inside.device))
+    return torch.where(corner.view(-1, *(1,) * (inside.dim() - 1)), outside, inside)
