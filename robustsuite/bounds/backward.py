@@ -15,6 +15,8 @@ from torch import Tensor
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
+from robustsuite.bounds.rounding import rounding
+from robustsuite.norms import pairing
 from robustsuite.perturbation import BoxRegion, Region
 
 Choose = Callable[[int, LinearForm, Nonlinear, Sequence[Bounds]], Thetas]
@@ -78,6 +80,10 @@ def lower_bound(
         here, penalty = constrain(index, here)
         if penalty is not None:
             value = value + penalty
+        if step.sound:
+            slack = rounding(step, [intervals[i] for i in step.inputs], intervals[index], depth=start)
+            # A little more than the sum, for its own rounding.
+            value = value - 1.01 * pairing(here.a.abs(), here.take(slack).unsqueeze(1))
         if isinstance(step.op, Input):
             value = value + _minimum(here, regions[step.op.number])
             return ()

@@ -98,7 +98,8 @@ def crown_passes(
 
         return in_chunks(program, intervals, regions, index, form, pass_backward, max_memory=max_memory)
 
-    return settle(program, regions, max_memory=max_memory), refine_with_planes(program, regions, bound)
+    planes = refine_with_planes(program, regions, bound)
+    return (planes,) if program.sound else (settle(program, regions, max_memory=max_memory), planes)
 
 
 def tighten(program: Program, regions: Sequence[Region], passes: Sequence[Refine]) -> list[Bounds]:

@@ -15,6 +15,7 @@ from robustsuite.bounds.ibp import step_interval
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, Input, Program
 from robustsuite.bounds.specs import Regions, as_output, as_regions, output_forms
+from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Region
 
 
@@ -36,6 +37,10 @@ def forward(
     Source: Xu et al. 2020, section 3.1 and appendix (forward mode perturbation analysis).
     """
     regions = as_regions(region)
+    if net.sound:
+        raise InvalidInput(
+            "forward has no analysis of rounding, and the network was traced with sound=True; use crown_ibp or crown"
+        )
     program = net.bind(regions)
     intervals, planes = sweep(program, regions)
     form, cheap = output_forms(net, program, intervals, regions, objective, upper=upper)

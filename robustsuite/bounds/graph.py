@@ -31,6 +31,7 @@ class Graph:
         module: the module that was traced, or one that computes what was derived from it (`jacobian`).
         input_shapes: shape of each input for one example.
         output_shape: shape of the output for one example.
+        sound: whether bounds hold for the network as it is computed in floating point.
     """
 
     module: nn.Module
@@ -42,6 +43,7 @@ class Graph:
     _live: dict[str, str]
     _constants: dict[str, Tensor]
     _extend: tuple[Callable[[Program], Ref], ...] = ()
+    sound: bool = False
 
     def bind(self, regions: Sequence[Region]) -> Program:
         """Write the network as a program for a batch of regions, with the parameters' present values.
@@ -51,7 +53,7 @@ class Graph:
             UnsupportedOperator: an operator has no rule.
         """
         self._check(regions)
-        program = Program([region.center.unsqueeze(1) for region in regions])
+        program = Program([region.center.unsqueeze(1) for region in regions], sound=self.sound)
         inputs = iter(Ref(i, step.shape) for i, step in enumerate(program.steps))
         values: dict[fx.Node, Any] = {}
         device = regions[0].center.device
@@ -200,7 +202,7 @@ def _in_training(module: nn.Module, node: fx.Node) -> bool:
     return module.training
 
 
-def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
+def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: bool = False) -> Graph:
     """Capture a module once; the batch size stays free and the parameters stay live.
 
     Args:
@@ -208,6 +210,9 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
             mode; if it is in training mode when bounds are asked for, batch normalisation uses the statistics
             of the clean batch.
         example: a batch of inputs with shape (batch, *input), or a tuple for several inputs.
+        sound: have all bounds of this graph hold for the network as it is computed in floating point, and not only in
+            real numbers: every step is widened by a proven bound of its rounding error (see
+            `robustsuite.bounds.rounding`). Costs up to twice the time; `forward` is not available then.
 
     Returns:
         A graph for `ibp`, `crown` and the other methods.
@@ -276,6 +281,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...]) -> Graph:
             output_shape=output_shape[1:] if output_shape[:1] == (1,) else output_shape,
             _calls=calls,
             _output=output_node,
+            sound=sound,
             _live=live,
             _constants=constants,
         )

@@ -15,6 +15,7 @@ from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Input, Program, Ref, Step
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
+from robustsuite.bounds.rounding import rounding
 from robustsuite.bounds.specs import Regions, as_regions, finish
 from robustsuite.errors import UnboundedOutput
 from robustsuite.perturbation import Region
@@ -70,7 +71,7 @@ def exact_interval(
     """Give the interval of a step that is affine in the inputs, by the region's dual norm."""
     ends, shape = intervals[index], program.steps[index].shape
     clean = program.value(Ref(index, shape))
-    if len(regions) == 1 and regions[0].is_symmetric:
+    if len(regions) == 1 and regions[0].is_symmetric and not program.sound:
         # The radius is that of one example: no nonlinearity lies on the way, so all share the coefficients.
         first = [region.select(torch.zeros(1, dtype=torch.long, device=clean.device)) for region in regions]
         form = neuron_forms(torch.ones((1, *shape), dtype=torch.bool, device=clean.device), like=clean)
@@ -103,6 +104,9 @@ def step_interval(step: Step, intervals: Sequence[Bounds], regions: Sequence[Reg
         raise UnboundedOutput(f"{step.where}: {error}") from None
     if step.refine is not None:
         interval = interval.intersect(step.refine([intervals[i] for i in step.refine_from]))
+    if step.sound:
+        slack = rounding(step, [intervals[i] for i in step.inputs], interval)
+        interval = Bounds(interval.lower - slack, interval.upper + slack)
     return interval
 
 

@@ -68,6 +68,13 @@ class Affine(ABC):
         assert self.offset() is None
         return self.forward(*xs)
 
+    def terms(self) -> int | None:
+        """Give how many products an output is the sum of, or a coefficient of the adjoint, whichever are more.
+
+        None where that is not known to be less than the number of entries.
+        """
+        return None
+
     def keeps_features_apart(self) -> bool:
         """Say whether each output depends on one input entry, and each input entry feeds at most one output."""
         return False
@@ -160,6 +167,7 @@ class Step:
         shape: of the output for one example.
         where: the operator and the module it came from, for messages.
         refine: another interval of the output, from the intervals of the steps `refine_from`, to intersect with.
+        sound: whether bounds are to hold for the step as it is computed in floating point.
     """
 
     op: Op
@@ -168,6 +176,7 @@ class Step:
     where: str
     refine: Refine | None = None
     refine_from: tuple[int, ...] = ()
+    sound: bool = False
 
 
 class Program:
@@ -175,9 +184,11 @@ class Program:
 
     Args:
         centers: the clean inputs, each (batch, *shape of one example).
+        sound: whether bounds are to hold for the network as it is computed in floating point.
     """
 
-    def __init__(self, centers: Sequence[Tensor]) -> None:
+    def __init__(self, centers: Sequence[Tensor], *, sound: bool = False) -> None:
+        self.sound = sound
         self.steps: list[Step] = []
         self.where = "input"
         self._is_training: Callable[[], bool] | None = None
@@ -205,7 +216,7 @@ class Program:
         refine: Refine | None = None,
         refine_from: tuple[int, ...] = (),
     ) -> Ref:
-        self.steps.append(Step(op, inputs, shape, self.where, refine, refine_from))
+        self.steps.append(Step(op, inputs, shape, self.where, refine, refine_from, self.sound))
         return Ref(len(self.steps) - 1, shape)
 
     def emit(
@@ -282,6 +293,9 @@ class LinearMap(Affine):
 
     def keeps_features_apart(self) -> bool:
         return self._one_to_one
+
+    def terms(self) -> int | None:
+        return 1 if self._one_to_one else None
 
 
 def vector_jacobian(

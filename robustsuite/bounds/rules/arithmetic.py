@@ -37,6 +37,9 @@ class Scale(Affine):
         first, second = xs[0].lower * self._constant, xs[0].upper * self._constant
         return Bounds(torch.where(rising, first, second), torch.where(rising, second, first))
 
+    def terms(self) -> int:
+        return 1
+
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         constant = form.take(self._constant.unsqueeze(0)).unsqueeze(1)
         return (form.with_coefficients(form.a * constant),)
@@ -53,6 +56,9 @@ class Add(Affine):
 
     def interval(self, *xs: Bounds) -> Bounds:
         return Bounds(xs[0].lower + xs[1].lower, xs[0].upper + xs[1].upper)
+
+    def terms(self) -> int:
+        return 2
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         return form, form

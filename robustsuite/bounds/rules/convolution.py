@@ -69,6 +69,10 @@ class Convolution(Affine):
         radius = self._convolve(xs[0].upper - xs[0].lower, half.abs(), None)
         return Bounds(middle - radius, middle + radius)
 
+    def terms(self) -> int:
+        outer, inner, *kernel = self._weight.shape
+        return max(inner, outer // self._groups) * math.prod(kernel)
+
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         if self._dims == 2 and isinstance(form, OneHot) and math.prod(form.shape[:-3]) == 1:
             form = form.windows()
@@ -211,6 +215,10 @@ class TransposedConvolution(Affine):
         middle = self._convolve(xs[0].lower + xs[0].upper, half, self._bias)
         radius = self._convolve(xs[0].upper - xs[0].lower, half.abs(), None)
         return Bounds(middle - radius, middle + radius)
+
+    def terms(self) -> int:
+        inner, outer, *kernel = self._weight.shape
+        return max(inner // self._groups, outer) * math.prod(kernel)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()

@@ -39,6 +39,9 @@ class Linear(Affine):
         radius = functional.linear((xs[0].upper - xs[0].lower) / 2, self._weight.abs())
         return Bounds(middle - radius, middle + radius)
 
+    def terms(self) -> int:
+        return max(self._weight.shape)
+
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         if isinstance(form, OneHot) and form.shape[:-1] == (1,) * (len(form.shape) - 1):
             a = self._weight[form.index].unsqueeze(1) * form.value.unsqueeze(2)
@@ -77,6 +80,9 @@ class ConstantProduct(Affine):
         middle = self.forward((xs[0].lower + xs[0].upper) / 2)
         radius = self._product((xs[0].upper - xs[0].lower) / 2, self._constant.abs())
         return Bounds(middle - radius, middle + radius)
+
+    def terms(self) -> int:
+        return max(self._constant.shape[-2:])
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()

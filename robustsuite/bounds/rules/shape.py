@@ -31,6 +31,9 @@ class Reshape(Affine):
     def interval(self, *xs: Bounds) -> Bounds:
         return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
 
+    def terms(self) -> int:
+        return 1
+
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         if isinstance(form, OneHot):
             return (form.reshaped(self._before),)
@@ -53,6 +56,9 @@ class Permute(Affine):
 
     def interval(self, *xs: Bounds) -> Bounds:
         return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+
+    def terms(self) -> int:
+        return 1
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()
@@ -94,6 +100,9 @@ class Concatenate(Affine):
     def interval(self, *xs: Bounds) -> Bounds:
         return Bounds(self.forward(*(x.lower for x in xs)), self.forward(*(x.upper for x in xs)))
 
+    def terms(self) -> int:
+        return 1
+
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()
         parts = dense.a.split([shape[self._axis] for shape in self._shapes], self._axis + 2)
@@ -114,6 +123,9 @@ class Shift(Affine):
 
     def planes(self, *xs: Planes) -> Planes:
         return xs[0].shifted(self._constant, self._constant)
+
+    def terms(self) -> int:
+        return 2
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         return (form,)

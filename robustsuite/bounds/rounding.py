@@ -1,0 +1,104 @@
+"""What rounding may cost at each step: so that bounds hold for the floating-point network, and were computed in it.
+
+Bounds are statements about real numbers. On a graph traced with ``sound=True`` each step k gets a vector r_k >= 0 that
+bounds, entry by entry, the sum of
+
+- the network's own error in computing the step from the float values of its inputs, in any order of summation,
+- our error in computing the step's interval, and
+- the effect of our errors in carrying coefficients back over it.
+
+The float network is then the exact network with a perturbation of at most r_k added at each step: intervals are widened by
+r_k, and a backward pass that meets the step with coefficients A loses sum |A| r_k.
+
+For a sum of n products of size at most M = sum |w| |x| all three are at most gamma_n M, gamma_n = n u / (1 - n u)
+(Higham 2002, section 3.1): a rounded product A' = fl(A W) moves the bound by at most |A' - A W| |x| <= gamma_n |A| M. Sums of the
+bound's own terms add gamma of the number of steps. A line of a relaxation is a choice of a slope; its intercept is computed in a few
+operations from values of size slope * x and g(x), so a fixed number of units of those covers it.
+
+Assumed: sums are evaluated as sums of products (no Winograd or Strassen forms, no TF32); exp, tanh and their kind are within
+4 units in the last place; an operator that is bounded as a composition errs no more than that composition.
+
+Source: Higham 2002, lemma 3.1 and section 3.5; for bounds of networks, Singh et al. 2018 (DeepZ), section 4.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.program import Affine, Input, Nonlinear, Step
+from robustsuite.bounds.relaxations.maximum import Maximum
+from robustsuite.bounds.relaxations.product import MatrixProduct, Product
+from robustsuite.bounds.relaxations.selection import Selection
+from robustsuite.bounds.relaxations.unary import Unary
+
+_PARTS = 4  # the network's error, the interval's (a middle and a radius), the coefficients'
+_FEW = 40  # units that cover a function within 4 ulp, its two lines and their application
+
+
+def gamma(n: int, dtype: torch.dtype) -> float:
+    """Give the relative error n u / (1 - n u) of a sum of n products, u the unit roundoff."""
+    u = torch.finfo(dtype).eps / 2
+    return n * u / (1 - n * u)
+
+
+def rounding(step: Step, inputs: Sequence[Bounds], output: Bounds, *, depth: int = 0) -> Tensor:
+    """Give r of a step, shape (batch, *shape).
+
+    Args:
+        step: the step.
+        inputs: intervals of what it takes.
+        output: its interval.
+        depth: number of terms that a bound is summed from, one for each step that a backward pass meets.
+    """
+    dtype = output.lower.dtype
+    size = magnitude(output)
+    if isinstance(step.op, Input):
+        # Concretisation sums over all entries of the input.
+        return gamma(2 * math.prod(step.shape) + depth, dtype) * size
+    if isinstance(step.op, Affine):
+        boxes = [Bounds(-magnitude(x), magnitude(x)) for x in inputs]
+        terms = step.op.terms()
+        if terms is None:
+            terms = sum(x.lower[0].numel() for x in inputs) + output.lower[0].numel()
+        total = magnitude(step.op.interval(*boxes))
+        return gamma(_PARTS * (terms + 2) + depth, dtype) * total
+    assert isinstance(step.op, Nonlinear)
+    return gamma(_FEW + depth, dtype) * (size + _scale(step.op, inputs))
+
+
+def magnitude(x: Bounds) -> Tensor:
+    """Give the largest absolute value of each entry."""
+    return torch.maximum(x.lower.abs(), x.upper.abs()).nan_to_num(posinf=torch.finfo(x.lower.dtype).max)
+
+
+def _scale(op: Nonlinear, inputs: Sequence[Bounds]) -> Tensor:
+    """Bound the size of what a relaxation's planes are computed from, for any of their free choices."""
+    sizes = [magnitude(x) for x in inputs]
+    if isinstance(op, Unary):
+        l, u = inputs[0].lower, inputs[0].upper
+        total = torch.zeros_like(l)
+        # Slopes are monotone in the choice, so the extreme choices bound them all.
+        for choice in (None, torch.zeros_like(l), torch.ones_like(l)):
+            lines = op.relaxation.lines(l, u, choice, choice)
+            for slope, intercept in (
+                (lines.lower_slope, lines.lower_intercept),
+                (lines.upper_slope, lines.upper_intercept),
+            ):
+                reach = slope.abs() * sizes[0] + (0.0 if intercept is None else intercept.abs())
+                total = torch.maximum(total, reach)
+        return 2 * total
+    if isinstance(op, Product):
+        return 4 * sizes[0] * sizes[1]
+    if isinstance(op, MatrixProduct):
+        return 4 * sizes[0].shape[-1] * (sizes[0] @ sizes[1])
+    if isinstance(op, Maximum):
+        # Slopes in [0, 1], and intercepts made of the ends: padding (-inf) has no part in them.
+        finite = torch.where(inputs[0].lower.isfinite(), sizes[0], 0.0)
+        return 4 * finite.sum(-1)
+    assert isinstance(op, Selection)
+    return torch.ones_like(sizes[0])  # constants between 0 and 1
