@@ -1,8 +1,9 @@
 """Measure our bounds beside those of auto_LiRPA and bound_propagation: time, peak memory, mean width.
 
-Every measurement runs in a process of its own (so that its peak memory is its own, and a library that runs out
-of memory or time takes nothing else down), the libraries one after the other on the same network, weights,
-inputs and region. A table and the ratios to ours are printed.
+Times are CPU seconds of one thread (--threads), which other work on the machine disturbs least. Every measurement
+runs in a process of its own (so that its peak memory is its own, and a library that runs out of memory or time takes
+nothing else down), the libraries one after the other on the same network, weights, inputs and region. A table and
+the ratios to ours are printed.
 
     python scripts/bench_bounds.py --batches 1 32 --peer ../auto_LiRPA
 
@@ -98,7 +99,7 @@ def bound_propagation(
 
 
 def measure(library: str, network: str, method: str, batch: int, seconds: float) -> dict[str, float]:
-    """Time one method in this process: the median of repeated calls after a first one."""
+    """Time one method in this process: the median CPU time of repeated calls after a first one."""
     warnings.simplefilter("ignore")
     model, x, eps = setup(network, batch)
     make = {"robustsuite": ours, "auto_LiRPA": auto_lirpa, "bound_propagation": bound_propagation}[library]
@@ -106,11 +107,11 @@ def measure(library: str, network: str, method: str, batch: int, seconds: float)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     lower, upper = call()
     times: list[float] = []
+    gc.collect()
     while not times or sum(times) < seconds and len(times) < 50:
-        gc.collect()
-        start = time.perf_counter()
+        start = time.process_time()
         call()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "seconds": sorted(times)[len(times) // 2],
@@ -124,7 +125,7 @@ def in_process(options: argparse.Namespace, library: str, network: str, method: 
     """Run `measure` in a new process with a limit on time and memory; a text says why nothing came back."""
     command = [sys.executable, __file__, "--measure", library, network, method, str(batch)]
     command += ["--seconds", str(options.seconds)]
-    environment = dict(os.environ)
+    environment = dict(os.environ) | {"OMP_NUM_THREADS": str(options.threads)}
     if library == "auto_LiRPA":
         environment["PYTHONPATH"] = str(Path(options.peer).resolve())
 
@@ -153,11 +154,15 @@ def in_process(options: argparse.Namespace, library: str, network: str, method: 
 def libraries(options: argparse.Namespace, console: Console) -> Iterator[str]:
     """Name the libraries that can run here, and say which cannot."""
     yield "robustsuite"
-    if options.peer and (Path(options.peer) / "auto_LiRPA").is_dir():
+    if "auto_LiRPA" not in options.libraries:
+        pass
+    elif options.peer and (Path(options.peer) / "auto_LiRPA").is_dir():
         yield "auto_LiRPA"
     else:
         console.print("auto_LiRPA: skipped (give a checkout with --peer PATH)")
-    if importlib.util.find_spec("bound_propagation"):
+    if "bound_propagation" not in options.libraries:
+        pass
+    elif importlib.util.find_spec("bound_propagation"):
         yield "bound_propagation"
     else:
         console.print("bound_propagation: skipped (pip install bound-propagation)")
@@ -167,7 +172,7 @@ def compare(options: argparse.Namespace) -> None:
     """Measure all combinations and print the table with ratios to ours."""
     console = Console()
     names = list(libraries(options, console))
-    table = Table(title=f"bounds, Linf, {torch.get_num_threads()} threads, median time of repeated calls")
+    table = Table(title=f"bounds, Linf, {options.threads} threads, median CPU time of repeated calls")
     for column in ("network", "batch", "method", "library", "time s", "memory MiB", "mean width"):
         table.add_column(column)
     for column in ("time / ours", "memory / ours", "width / ours"):
@@ -211,11 +216,13 @@ def main() -> None:
     )
     parser.add_argument("--networks", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["ibp", "crown_ibp", "crown"])
+    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES[1:], default=list(LIBRARIES[1:]))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 32, 256])
     parser.add_argument("--peer", help="a checkout of auto_LiRPA")
     parser.add_argument("--seconds", type=float, default=2.0, help="to spend on repeated calls, per case")
     parser.add_argument("--timeout", type=float, default=180.0, help="seconds per case")
     parser.add_argument("--memory", type=float, default=12.0, help="GiB of address space per case")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--measure", nargs=4, metavar=("LIBRARY", "NETWORK", "METHOD", "BATCH"))
     options = parser.parse_args()
     if options.measure:
