@@ -11,6 +11,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
+from robustsuite.norms import pairing
 
 
 class Product(Nonlinear):
@@ -32,6 +33,7 @@ class Product(Nonlinear):
 
     def __init__(self, *, within: tuple[float, float] | None = None, gated: bool = False) -> None:
         self._within, self._gated = within, gated
+        self._default: tuple[Bounds, Bounds, tuple[list[Tensor], list[Tensor]]] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] * xs[1]
@@ -89,29 +91,49 @@ class Product(Nonlinear):
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
-        inputs, bounded = self._finite(inputs)
-        lx, ux, ly, uy = (
-            form.take(end).unsqueeze(1)
-            for end in (inputs[0].lower, inputs[0].upper, inputs[1].lower, inputs[1].upper)
-        )
+        default = thetas.lower is None and thetas.upper is None
+        if default:
+            below, above = (
+                [form.take(part).unsqueeze(1) for part in plane] for plane in self._default_planes(inputs)
+            )
+        else:
+            taken = [Bounds(form.take(b.lower).unsqueeze(1), form.take(b.upper).unsqueeze(1)) for b in inputs]
+            below, above = self._planes_by(taken, thetas)
+        # With a = rising + falling: rising * lower plane + falling * upper plane, in few passes over memory.
         a = form.a
-        rising = a >= 0
+        rising = a.clamp(min=0)
+
+        def mixed(low: Tensor, high: Tensor) -> Tensor:
+            return torch.addcmul(rising * (low - high), a, high)
+
+        forms = [
+            form.with_coefficients(mixed(low, high)) for low, high in zip(below[:2], above[:2], strict=True)
+        ]
+        constant = pairing(a, above[2]) + pairing(rising, below[2] - above[2])
+        return (forms[0], forms[1]), constant
+
+    def _default_planes(self, inputs: Sequence[Bounds]) -> tuple[list[Tensor], list[Tensor]]:
+        """Give the default planes; many backward passes ask for those of the same intervals."""
+        x, y = inputs
+        if self._default is None or self._default[0] is not x or self._default[1] is not y:
+            self._default = x, y, self._planes_by(inputs, Thetas())
+        return self._default[2]
+
+    def _planes_by(self, inputs: Sequence[Bounds], thetas: Thetas) -> tuple[list[Tensor], list[Tensor]]:
+        """Give the plane below and the one above: coefficients of x and of y, and the constant."""
+        inputs, bounded = self._finite(inputs)
+        (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
         low, high = self._weights(lx, ux, ly, uy)
         low = low if thetas.lower is None else thetas.lower
         high = high if thetas.upper is None else thetas.upper
         # First lower plane: ly x + lx y - lx ly; second: uy x + ux y - ux uy.
         # First upper plane: uy x + lx y - lx uy; second: ly x + ux y - ux ly.
-        for_x = torch.where(rising, low * ly + (1 - low) * uy, high * uy + (1 - high) * ly)
-        for_y = torch.where(rising, low * lx + (1 - low) * ux, high * lx + (1 - high) * ux)
-        constant = torch.where(
-            rising, low * lx * ly + (1 - low) * ux * uy, high * lx * uy + (1 - high) * ux * ly
-        )
+        below = [torch.lerp(uy, ly, low), torch.lerp(ux, lx, low), -torch.lerp(ux * uy, lx * ly, low)]
+        above = [torch.lerp(ly, uy, high), torch.lerp(ux, lx, high), -torch.lerp(ux * ly, lx * uy, high)]
         if bounded is not None and self._within is not None:
-            least, most = (torch.full_like(a[:1, :1], -end) for end in self._within)
-            ends = torch.where(rising, least, most)
-            constant = torch.where(form.take(bounded.to(a.dtype)).unsqueeze(1) > 0, constant, ends)
-        forms = form.with_coefficients(a * for_x), form.with_coefficients(a * for_y)
-        return forms, -(a * constant).flatten(2).sum(2)
+            for plane, end in zip((below, above), self._within, strict=True):
+                plane[2] = torch.where(bounded, plane[2], end)
+        return below, above
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         like = inputs[0].lower
