@@ -285,6 +285,8 @@ class LinearMap(Affine):
         return self._function(*xs)
 
     def interval(self, *xs: Bounds) -> Bounds:
+        if len(xs) == 1:
+            return xs[0].mapped(self._function)
         return Bounds(self._function(*(x.lower for x in xs)), self._function(*(x.upper for x in xs)))
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:

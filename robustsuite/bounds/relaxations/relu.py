@@ -9,11 +9,14 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.bounds import Bounds, Centered
 from robustsuite.bounds.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Thetas
 from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
+from robustsuite.bounds.tiles import row_tiles
+
+aten = torch.ops.aten
 
 
 class ReLU(Relaxation):
@@ -52,56 +55,107 @@ class ReLU(Relaxation):
     def unresolved(self, l: Tensor, u: Tensor) -> Tensor:
         return (l < 0) & (u > 0)
 
+    def range(self, ends: Bounds) -> Bounds:
+        if self._slope or not isinstance(ends, Centered):
+            return Bounds(self(ends.lower), self(ends.upper))
+        total, width = ends.sum_and_width()
+        return Centered(*_Rectified.apply(total, width))  # type: ignore[no-untyped-call]
+
     def differentiable(self, form: LinearForm, ends: Bounds) -> tuple[Tensor, Tensor] | None:
         if self._slope or not isinstance(form, Dense) or form.rows is not None:
             return None
-        flat = form.a.flatten(2)
-        slope, constant = _ReLUPlanes.apply(  # type: ignore[no-untyped-call]
-            flat, ends.lower.flatten(1), ends.upper.flatten(1)
-        )
-        return slope.view(len(slope), *form.a.shape[1:]), constant
+        total, width = ends.sum_and_width()
+        slope, constant = _ReLUPlanes.apply(form.a, total, width)  # type: ignore[no-untyped-call]
+        return slope, constant
 
     def differentiate(self) -> Relaxation:
         return Jump(0.0, Constant(self._slope), Constant(1.0))
 
 
-class _ReLUPlanes(torch.autograd.Function):
-    """What `Unary.backward` computes by ReLU's default lines, with a gradient in few passes over memory.
+class _Rectified(torch.autograd.Function):
+    """Sum and width of [relu(l), relu(u)] from those of [l, u], in one trip to memory."""
 
-    With a the coefficients (rows or 1, specs, n) and l, u the interval (rows, n), s = u / (u - l) and t = -l s on the
-    unstable entries: a goes to a c where it is positive (c in {0, 1} the lower slope) and to a s elsewhere, where it
-    adds a t to the constant.
+    @staticmethod
+    def forward(ctx: Any, total: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        total_out, width_out = torch.empty_like(total), torch.empty_like(width)
+        for t, w, to, wo in row_tiles(total, width, total_out, width_out):
+            low, high = (t - w).relu_(), (t + w).relu_()  # twice the ends
+            torch.sub(torch.lerp(low, high, 0.5, out=to), low, out=wo)
+        ctx.save_for_backward(total_out, width_out)
+        return total_out, width_out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        d_total, d_width = torch.empty_like(gradients[0]), torch.empty_like(gradients[1])
+        for to, wo, d_to, d_wo, d_t, d_w in row_tiles(*ctx.saved_tensors, *gradients, d_total, d_width):
+            # The upper end is positive where the sum is, the lower one where the sum exceeds the width.
+            low = aten.threshold_backward(d_to - d_wo, to - wo, 0.0)
+            high = aten.threshold_backward(d_to + d_wo, to, 0.0)
+            torch.sub(torch.lerp(low, high, 0.5, out=d_t), low, out=d_w)
+        return d_total, d_width
+
+
+class _ReLUPlanes(torch.autograd.Function):
+    """What `Unary.backward` computes by ReLU's default lines, with a gradient, in one trip to memory.
+
+    With a the coefficients (rows or 1, specs, *shape) and [l, u] the interval (rows, *shape), given by sum and width,
+    s = u / (u - l) and t = -l s on the unstable entries: a goes to a c where it is positive (c in {0, 1} the lower slope)
+    and to a s elsewhere, where it adds a t to the constant.
     """
 
     @staticmethod
-    def forward(ctx: Any, a: Tensor, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        l, u = l.clamp(max=0), u.clamp(min=0)
-        inverse = (u - l).clamp_(min=torch.finfo(l.dtype).tiny).reciprocal_()
-        s = u * inverse
-        falling = a.clamp(max=0)
-        constant = torch.matmul(falling, (-l * s).unsqueeze(2)).squeeze(2)
-        chosen = (u >= -l).unsqueeze(1)
-        # rising part times the lower slope, falling part times the upper one
-        out = torch.addcmul((a - falling) * chosen, falling, s.unsqueeze(1))
-        ctx.save_for_backward(a, l, u, inverse)
+    def forward(ctx: Any, a: Tensor, total: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        out = a.new_empty((len(total), *a.shape[1:]))
+        constant = a.new_empty(out.shape[:2])
+        for o, here, t, w, c in row_tiles(out, a.expand_as(out), total, width, constant):
+            below, above, inverse = _parts(t, w)
+            slope = inverse.mul_(above).unsqueeze(1)
+            falling = here.clamp(max=0)
+            # The lower slope is 1 where l + u >= 0.
+            _where_positive(here.clamp(min=0), t.unsqueeze(1), out=o).addcmul_(falling, slope)
+            torch.sum(falling.mul_(below.unsqueeze(1).mul_(slope)).flatten(2), 2, out=c)
+        ctx.save_for_backward(a, total, width)
         return out, constant
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         d_out, d_constant = gradients
-        a, l, u, inverse = ctx.saved_tensors
-        s, chosen, down = u * inverse, (u >= -l).to(a.dtype), a < 0
-        d_constant = d_constant.unsqueeze(2)
-        lower, upper = chosen.unsqueeze(1), s.unsqueeze(1)
-        d_a = torch.where(
-            down, torch.addcmul(d_constant * (-l * s).unsqueeze(1), d_out, upper), d_out * lower
-        )
-        falling = a.clamp(max=0)
-        d_s, d_t = (falling * d_out).sum(1), (falling * d_constant).sum(1)
-        square = inverse * inverse * ((l < 0) & (u > 0))
-        d_l = square * u * (d_s - u * d_t)
-        d_u = square * l * (l * d_t - d_s)
-        if len(a) < len(d_a):
-            d_a = d_a.sum(0, keepdim=True)
-        return d_a, d_l, d_u
+        a, total, width = ctx.saved_tensors
+        d_a, d_total, d_width = (torch.empty_like(t) for t in (d_out, total, width))
+        constants = d_constant.view(*d_constant.shape, *(1,) * (d_out.dim() - 2))
+        for into, adds, here, t, w, d_here, d_t, d_w in row_tiles(
+            d_out, constants, a.expand_as(d_out), total, width, d_a, d_total, d_width
+        ):
+            below, above, inverse = _parts(t, w)
+            slope = (above * inverse).unsqueeze(1)
+            _where_positive(_where_positive(into, t.unsqueeze(1), out=d_here), here, out=d_here)
+            falling = (into * slope).addcmul_(adds, below.unsqueeze(1) * slope)
+            d_here.add_(aten.threshold_backward(falling, here.neg(), 0.0))
+            negative = here.clamp(max=0)
+            d_slope, d_intercept = _over_specs(negative * into), _over_specs(negative.mul_(adds))
+            # Of s = u / (u - l) and t = -l s: only where l < 0 < u, where neither factor is 0.
+            inverse.square_()
+            high = torch.addcmul(d_slope, below, d_intercept).mul_(below).mul_(inverse)
+            low = d_slope.addcmul_(above, d_intercept, value=-1).mul_(above).mul_(inverse)
+            low, high = aten.threshold_backward(low, below, 0.0), aten.threshold_backward(high, above, 0.0)
+            torch.sub(torch.lerp(low, high, 0.5, out=d_t), low, out=d_w)
+        return d_a.sum(0, keepdim=True) if len(a) < len(d_a) else d_a, d_total, d_width
+
+
+def _where_positive(x: Tensor, test: Tensor, *, out: Tensor) -> Tensor:
+    """Give x where test >= 0, else 0; `threshold_backward` needs no mask in memory."""
+    aten.threshold_backward.grad_input(x, test, -torch.finfo(x.dtype).tiny, grad_input=out)
+    return out
+
+
+def _over_specs(x: Tensor) -> Tensor:
+    return x.squeeze(1) if x.shape[1] == 1 else x.sum(1)
+
+
+def _parts(total: Tensor, width: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Give max(-l, 0), max(u, 0) and 1 over their sum."""
+    below, above = (width - total).mul_(0.5).relu_(), (width + total).mul_(0.5).relu_()
+    inverse = (below + above).clamp_(min=torch.finfo(total.dtype).tiny).reciprocal_()
+    return below, above, inverse

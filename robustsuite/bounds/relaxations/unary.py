@@ -41,6 +41,10 @@ class Relaxation(ABC):
         """Give the range on [l, u]; by default that of a rising function."""
         return self(l), self(u)
 
+    def range(self, ends: Bounds) -> Bounds:
+        """Give the range on an interval; for functions that gain from its sum and width."""
+        return Bounds(*self.interval(ends.lower, ends.upper))
+
     @abstractmethod
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
         """Give bounding lines on [l, u].
@@ -92,7 +96,7 @@ class Unary(Nonlinear):
         return self.relaxation(xs[0])
 
     def interval(self, *xs: Bounds) -> Bounds:
-        return Bounds(*self.relaxation.interval(xs[0].lower, xs[0].upper))
+        return self.relaxation.range(xs[0])
 
     def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
         return self.relaxation.unresolved(inputs[0].lower, inputs[0].upper)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.bounds import Bounds, Centered
 from robustsuite.bounds.linear_form import LinearForm, OneHot, Windows
 from robustsuite.bounds.program import Affine, Program, Ref, Shape
 from robustsuite.bounds.rules.arithmetic import add
@@ -64,10 +64,11 @@ class Convolution(Affine):
         return self._convolve(xs[0], self._weight, self._bias)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        half = self._weight / 2  # of the small tensor, not of the large ones
-        middle = self._convolve(xs[0].lower + xs[0].upper, half, self._bias)
-        radius = self._convolve(xs[0].upper - xs[0].lower, half.abs(), None)
-        return Bounds(middle - radius, middle + radius)
+        total, width = xs[0].sum_and_width()
+        bias = None if self._bias is None else 2 * self._bias
+        return Centered(
+            self._convolve(total, self._weight, bias), self._convolve(width, self._weight.abs(), None)
+        )
 
     def terms(self) -> int:
         outer, inner, *kernel = self._weight.shape
@@ -93,7 +94,10 @@ class Convolution(Affine):
             )
         ]
         rest = [n - c for n, c in zip(space, covered, strict=True)]
-        if self._dims == 2 and has_shortcut(self._weight, *self._how):
+        training = (
+            torch.is_grad_enabled() and self._weight.requires_grad
+        )  # the library's own gradient is cheaper
+        if self._dims == 2 and not training and has_shortcut(self._weight, *self._how):
             whole = self._transposed(dense.a.reshape(-1, *after))
             ends = [(p, n + p - w) for p, n, w in zip(self._padding, space, whole.shape[-2:], strict=True)]
             whole = functional.pad(whole, (-ends[1][0], ends[1][1], -ends[0][0], ends[0][1]))
@@ -211,10 +215,11 @@ class TransposedConvolution(Affine):
         return self._convolve(xs[0], self._weight, self._bias)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        half = self._weight / 2  # of the small tensor, not of the large ones
-        middle = self._convolve(xs[0].lower + xs[0].upper, half, self._bias)
-        radius = self._convolve(xs[0].upper - xs[0].lower, half.abs(), None)
-        return Bounds(middle - radius, middle + radius)
+        total, width = xs[0].sum_and_width()
+        bias = None if self._bias is None else 2 * self._bias
+        return Centered(
+            self._convolve(total, self._weight, bias), self._convolve(width, self._weight.abs(), None)
+        )
 
     def terms(self) -> int:
         inner, outer, *kernel = self._weight.shape

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.bounds import Bounds, Centered
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
 from robustsuite.bounds.program import Affine, Program, Ref, Shape, vector_jacobian
 from robustsuite.bounds.relaxations.product import MatrixProduct
@@ -35,9 +35,11 @@ class Linear(Affine):
         return functional.linear(xs[0], self._weight, self._bias)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
-        radius = functional.linear((xs[0].upper - xs[0].lower) / 2, self._weight.abs())
-        return Bounds(middle - radius, middle + radius)
+        total, width = xs[0].sum_and_width()
+        bias = None if self._bias is None else 2 * self._bias
+        return Centered(
+            functional.linear(total, self._weight, bias), functional.linear(width, self._weight.abs())
+        )
 
     def terms(self) -> int:
         return max(self._weight.shape)
@@ -77,9 +79,8 @@ class ConstantProduct(Affine):
         return self._product(xs[0], self._constant)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        middle = self.forward((xs[0].lower + xs[0].upper) / 2)
-        radius = self._product((xs[0].upper - xs[0].lower) / 2, self._constant.abs())
-        return Bounds(middle - radius, middle + radius)
+        total, width = xs[0].sum_and_width()
+        return Centered(self._product(total, self._constant), self._product(width, self._constant.abs()))
 
     def terms(self) -> int:
         return max(self._constant.shape[-2:])

@@ -35,7 +35,7 @@ class Sum(Affine):
         return xs[0].sum([a + 1 for a in self._axes], keepdim=self._keepdim)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+        return xs[0].mapped(self.forward)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()

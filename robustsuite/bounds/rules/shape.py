@@ -29,7 +29,7 @@ class Reshape(Affine):
         return xs[0].reshape(len(xs[0]), *self._after)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+        return xs[0].mapped(self.forward)
 
     def terms(self) -> int:
         return 1
@@ -55,7 +55,7 @@ class Permute(Affine):
         return xs[0].permute(0, *(axis + 1 for axis in self._order))
 
     def interval(self, *xs: Bounds) -> Bounds:
-        return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+        return xs[0].mapped(self.forward)
 
     def terms(self) -> int:
         return 1
@@ -80,7 +80,7 @@ class Expand(Affine):
         return xs[0].reshape(len(xs[0]), *self._aligned).expand(-1, *self._after)
 
     def interval(self, *xs: Bounds) -> Bounds:
-        return Bounds(self.forward(xs[0].lower), self.forward(xs[0].upper))
+        return xs[0].mapped(self.forward)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()
