@@ -98,7 +98,7 @@ def split_neurons(query: Query) -> tuple[bool, Point | None, int]:
     """
     with torch.no_grad():
         program = query.net.bind(query.regions)
-        root = alpha_intervals(program, query.regions, steps=_ROOT_STEPS)
+        root = alpha_intervals(program, query.regions)
     before = splittable(program)
     groups = len(query.rows)
     everywhere = _Domains(

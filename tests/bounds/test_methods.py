@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from robustsuite import Linf, bounds, seeding
 from robustsuite.bounds import Bounds
+from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Box
 
 from .cases import METHODS, NETWORKS, PERTURBATIONS, Case, Method, Threat, traced
@@ -48,6 +49,20 @@ def test_tighter_and_dearer(case: Case, threat: Threat) -> None:
         slack = 1e-5 * (1 + outer.upper.abs().maximum(outer.lower.abs()))
         assert bool((inner.lower >= outer.lower - slack).all()), (wide, tight)
         assert bool((inner.upper <= outer.upper + slack).all()), (wide, tight)
+
+
+@networks
+def test_the_output_alone_can_be_optimised(case: Case) -> None:
+    net, region = traced(case), Linf(case.eps).around(case.inputs())
+    crown = bounds.crown(net, region)
+    last = bounds.alpha_crown(net, region, steps=4, intermediate_steps=0)
+    slack = 1e-5 * (1 + crown.upper.abs().maximum(crown.lower.abs()))
+    assert bool((last.lower >= crown.lower - slack).all())
+    assert bool((last.upper <= crown.upper + slack).all())
+    none = bounds.alpha_crown(net, region, steps=0, intermediate_steps=0)
+    assert_same(none, crown)
+    with pytest.raises(InvalidInput, match="expected >= 0"):
+        bounds.alpha_crown(net, region, intermediate_steps=-1)
 
 
 @networks
