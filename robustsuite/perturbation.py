@@ -118,6 +118,7 @@ class BoxRegion(Region):
 
     def __init__(self, center: Tensor, lower: Tensor, upper: Tensor) -> None:
         self.center, self.lower, self.upper = center, lower, upper
+        self._halves: tuple[Tensor, Tensor] | None = None  # every backward pass asks for them
 
     @property
     def is_box(self) -> bool:
@@ -152,8 +153,10 @@ class BoxRegion(Region):
         return torch.cat([middle - radius, -middle - radius], 1)
 
     def _middle_and_radius(self, a: Tensor, take: Take) -> tuple[Tensor, Tensor]:
-        middle, radius = take((self.lower + self.upper) / 2), take((self.upper - self.lower) / 2)
-        return pairing(a, middle.unsqueeze(1)), pairing(a.abs(), radius.unsqueeze(1))
+        if self._halves is None or torch.is_grad_enabled():
+            self._halves = (self.lower + self.upper) / 2, (self.upper - self.lower) / 2
+        middle, radius = (take(half).unsqueeze(1) for half in self._halves)
+        return pairing(a, middle), pairing(a.abs(), radius)
 
     def select(self, index: Tensor) -> BoxRegion:
         return BoxRegion(self.center[index], self.lower[index], self.upper[index])

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
+from torch.nn.modules.dropout import _DropoutNd
 
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import TABLE
@@ -42,6 +43,8 @@ class Graph:
     _output: fx.Node
     _live: dict[str, str]
     _constants: dict[str, Tensor]
+    _weight: str | None
+    _dropouts: tuple[tuple[str, _DropoutNd], ...]
     _extend: tuple[Callable[[Program], Ref], ...] = ()
     sound: bool = False
 
@@ -99,7 +102,7 @@ class Graph:
                     f"the region's examples have shape {tuple(region.center.shape[1:])}; the network was traced "
                     f"with examples of shape {shape}: the first axis is the batch"
                 )
-            mine = next((p for p in self._traced.parameters() if p.is_floating_point()), region.center)
+            mine = region.center if self._weight is None else _attribute(self._traced, self._weight)
             if (mine.dtype, mine.device) != (region.center.dtype, region.center.device):
                 raise InvalidInput(
                     f"the region is {region.center.dtype} on {region.center.device} and the network {mine.dtype} "
@@ -108,8 +111,8 @@ class Graph:
         sizes = {len(region.center) for region in regions}
         if len(sizes) > 1:
             raise InvalidInput(f"regions have batch sizes {sorted(sizes)}; expected one size")
-        for name, part in self._traced.named_modules():
-            if isinstance(part, nn.modules.dropout._DropoutNd) and part.training and part.p > 0:
+        for name, part in self._dropouts:
+            if part.training and part.p > 0:
                 raise InvalidInput(
                     f"dropout '{name}' is in training mode and has no fixed function to bound; "
                     "call model.eval(), or remove the dropout while training with bounds"
@@ -284,6 +287,8 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
             sound=sound,
             _live=live,
             _constants=constants,
+            _weight=next((n for n, p in module.named_parameters() if p.is_floating_point()), None),
+            _dropouts=tuple((n, part) for n, part in module.named_modules() if isinstance(part, _DropoutNd)),
         )
         _check_examples_stay_apart(graph, examples)
     return graph

@@ -20,3 +20,8 @@ def row_tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     if first.device.type == "cpu":
         rows = max(1, _BYTES * rows // max(1, first.numel() * first.element_size()))
     return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
+
+
+def is_one_tile(tensor: Tensor) -> bool:
+    """Say whether a tensor is no larger than a tile."""
+    return tensor.device.type != "cpu" or tensor.numel() * tensor.element_size() <= _BYTES

@@ -14,7 +14,7 @@ from robustsuite.bounds.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Thetas
 from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
-from robustsuite.bounds.tiles import row_tiles
+from robustsuite.bounds.tiles import is_one_tile, row_tiles
 
 aten = torch.ops.aten
 
@@ -59,6 +59,10 @@ class ReLU(Relaxation):
         if self._slope or not isinstance(ends, Centered):
             return Bounds(self(ends.lower), self(ends.upper))
         total, width = ends.sum_and_width()
+        if not torch.is_grad_enabled() and is_one_tile(total):
+            low, high = (total - width).relu_(), (total + width).relu_()  # twice the ends
+            middle = torch.lerp(low, high, 0.5)
+            return Centered(middle, middle - low)
         return Centered(*_Rectified.apply(total, width))  # type: ignore[no-untyped-call]
 
     def differentiable(self, form: LinearForm, ends: Bounds) -> tuple[Tensor, Tensor] | None:
