@@ -69,8 +69,8 @@ def sample(seeds: Int[Tensor, " batch"], features: int, p: float, *, dtype: torc
 
 def pairing(a: Tensor, values: Tensor) -> Tensor:
     """Sum coefficients (rows, specs, *form) times values (rows or 1, specs or 1, *form) over the form's axes."""
-    if a.dim() == 5 and a.stride(2) == 1:  # channels are last in memory: nothing is copied then
-        a, values = a.permute(0, 1, 3, 4, 2), values.permute(0, 1, 3, 4, 2)
+    if a.dim() >= 5 and a.stride(-3) == 1:  # channels are last in memory: nothing is copied then
+        a, values = a.movedim(-3, -1), values.movedim(-3, -1)
     if values.shape[1] > 1:
         return (a * values).flatten(2).sum(2)
     return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)

@@ -97,7 +97,12 @@ class Dense(LinearForm):
         return self
 
     def take(self, values: Tensor) -> Tensor:
-        return self.take_input(values.reshape(len(values), *self.shape))
+        values = values.reshape(len(values), *self.shape)
+        if len(self.shape) >= 3:
+            # In the memory order of the coefficients, which are many times as large.
+            last = self.coefficients.stride(-3) == 1 and self.coefficients.stride(-1) != 1
+            values = values.movedim(-3, -1).contiguous().movedim(-1, -3) if last else values.contiguous()
+        return self.take_input(values)
 
     def take_input(self, values: Tensor) -> Tensor:
         """Pick the rows' examples from `values` (batch or 1, ...) of any shape: (rows or 1, ...)."""

@@ -17,7 +17,7 @@ from robustsuite.bounds.rules.arithmetic import add
 from robustsuite.bounds.rules.kernel import convolve_transposed_with, convolve_with
 from robustsuite.bounds.rules.shape import reshape
 from robustsuite.bounds.rules.table import Table
-from robustsuite.bounds.rules.transposing import has_shortcut, transposed_convolution
+from robustsuite.bounds.rules.transposing import channels_last, has_shortcut, transposed_convolution
 
 aten = torch.ops.aten
 
@@ -56,7 +56,7 @@ class Convolution(Affine):
         self._dims = weight.dim() - 2
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        images = x.reshape(-1, *self._before[-self._dims - 1 :])
+        images = channels_last(x.reshape(-1, *self._before[-self._dims - 1 :]))
         y = _CONV[self._dims](images, weight, bias, self._stride, self._padding, self._dilation, self._groups)
         return y.view(len(x), *self._before[: -self._dims - 1], *y.shape[1:])
 
@@ -103,7 +103,7 @@ class Convolution(Affine):
             whole = functional.pad(whole, (-ends[1][0], ends[1][1], -ends[0][0], ends[0][1]))
             return (dense.like(whole.reshape(rows, specs, *self._before)),)
         a = _TRANSPOSED[self._dims](
-            dense.a.reshape(-1, *after),
+            channels_last(dense.a.reshape(-1, *after)),
             self._weight,
             None,
             self._stride,

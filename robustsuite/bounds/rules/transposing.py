@@ -15,6 +15,16 @@ from torch.nn import functional
 Pair = tuple[int, int]
 
 
+def channels_last(images: Tensor) -> Tensor:
+    """Lay images out with the channels last in memory: on a CPU, convolutions are up to twice as fast so."""
+    if images.dim() != 4 or images.device.type != "cpu":
+        return images
+    if images.shape[1] == 1:  # both layouts are one then; the strides say which is meant
+        size = images.shape
+        return images.contiguous().as_strided(size, (size[2] * size[3], 1, size[3], 1))
+    return images.contiguous(memory_format=torch.channels_last)
+
+
 def has_shortcut(weight: Tensor, stride: Pair, dilation: Pair, groups: int) -> bool:
     """Say whether `transposed_convolution` knows a cheaper way than the library's."""
     return groups == 1 and (_few_channels(weight) or _in_blocks(weight, stride, dilation))
@@ -35,7 +45,7 @@ def transposed_convolution(
     """
     if groups == 1 and _few_channels(weight):
         return _by_matrix(images, weight, stride, dilation)
-    images = images.contiguous(memory_format=torch.channels_last)
+    images = channels_last(images)
     if groups == 1 and _in_blocks(weight, stride, dilation):
         return _by_blocks(images, weight, stride)
     return functional.conv_transpose2d(images, weight, None, stride, 0, 0, groups, dilation)
