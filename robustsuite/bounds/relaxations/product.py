@@ -196,29 +196,32 @@ class MatrixProduct(Nonlinear):
         dense = form.dense()
         x, y = inputs
         lx, ux, ly, uy = (dense.take_input(t).unsqueeze(1) for t in (x.lower, x.upper, y.lower, y.upper))
-        a = dense.a
-        up, down = a.clamp(min=0), a.clamp(max=0)
+        a = dense.a.contiguous()
         if thetas.lower is None and thetas.upper is None:
             low, high = (dense.take_input(w).unsqueeze(1) for w in self._weights(x, y))
         else:
-            low = up.new_tensor(0.5) if thetas.lower is None else thetas.lower
-            high = up.new_tensor(0.5) if thetas.upper is None else thetas.upper
-        first, second = up * low, up * (1 - low)
-        third, fourth = down * high, down * (1 - high)
-        with_ly, with_uy = first + fourth, second + third
-        with_lx, with_ux = first + third, second + fourth
-        for_x = with_ly @ ly.transpose(-1, -2) + with_uy @ uy.transpose(-1, -2)
-        for_y = lx.transpose(-1, -2) @ with_lx + ux.transpose(-1, -2) @ with_ux
-        constant = sum(
-            (part * (left @ right)).flatten(2).sum(2)
-            for part, left, right in (
-                (first, lx, ly),
-                (second, ux, uy),
-                (third, lx, uy),
-                (fourth, ux, ly),
-            )
-        )
-        assert isinstance(constant, Tensor)
+            half = a.new_tensor(0.5)
+            low = half if thetas.lower is None else thetas.lower
+            high = half if thetas.upper is None else thetas.upper
+        below, above = torch.lerp(ux @ uy, lx @ ly, low), torch.lerp(ux @ ly, lx @ uy, high)
+        constant = pairing(a, above) + pairing(a.clamp(min=0), below - above)
+        # With the specs between the result's rows and columns, both products are one matrix product for all specs.
+        a, low, high = (t.movedim(1, -2) if t.dim() else t for t in (a, low, high))
+        lx, ux, ly, uy = (t.squeeze(1) for t in (lx, ux, ly, uy))
+        a = a.contiguous()
+        # With a = rising + falling: low rising goes to the plane of lx and ly, (1 - low) rising to that of ux and uy,
+        # high falling to that of lx and uy, (1 - high) falling to that of ux and ly. What is not with lx is with ux.
+        rising = a.clamp(min=0)
+        falling = a - rising
+        first = rising * low
+        with_lx, with_ly = torch.addcmul(first, falling, high), torch.addcmul(first, falling, 1 - high)
+        specs, columns = a.shape[-2:]
+        with_ly, uniform = with_ly.flatten(-3, -2), a.flatten(-3, -2)
+        for_x = with_ly @ (ly - uy).transpose(-1, -2) + uniform @ uy.transpose(-1, -2)
+        with_lx, uniform = with_lx.flatten(-2), a.flatten(-2)
+        for_y = (lx - ux).transpose(-1, -2) @ with_lx + ux.transpose(-1, -2) @ uniform
+        for_x = for_x.unflatten(-2, (-1, specs)).movedim(-2, 1).contiguous()
+        for_y = for_y.unflatten(-1, (specs, columns)).movedim(-2, 1).contiguous()
         return (dense.like(for_x), dense.like(for_y)), -constant
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
