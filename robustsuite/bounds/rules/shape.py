@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.bounds import Bounds, Centered
 from robustsuite.bounds.linear_form import LinearForm, OneHot
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
@@ -119,6 +119,9 @@ class Shift(Affine):
         return xs[0] + self._constant
 
     def interval(self, *xs: Bounds) -> Bounds:
+        if isinstance(xs[0], Centered):
+            total, width = xs[0].sum_and_width()
+            return Centered(total + 2 * self._constant, width)
         return Bounds(xs[0].lower + self._constant, xs[0].upper + self._constant)
 
     def planes(self, *xs: Planes) -> Planes:
