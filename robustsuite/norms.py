@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from robustsuite.seeding import uniform
+from robustsuite.tiles import row_tiles
 
 
 def norm(z: Float[Tensor, "*batch features"], p: float) -> Float[Tensor, "*batch"]:
@@ -74,3 +75,14 @@ def pairing(a: Tensor, values: Tensor) -> Tensor:
     if values.shape[1] > 1:
         return (a * values).flatten(2).sum(2)
     return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)
+
+
+def pairing_of_sizes(a: Tensor, values: Tensor) -> Tensor:
+    """Give ``pairing(a.abs(), values)``; without a gradient, the absolute values never leave the cache."""
+    if torch.is_grad_enabled():
+        return pairing(a.abs(), values)
+    if len(a) == 1:  # one row of many specs: cut those
+        parts = [pairing(part.unsqueeze(0).abs(), values) for (part,) in row_tiles(a[0])]
+        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
+    parts = [pairing(part.abs(), own) for part, own in row_tiles(a, values.expand(len(a), *values.shape[1:]))]
+    return torch.cat(parts) if len(parts) > 1 else parts[0]

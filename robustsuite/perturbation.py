@@ -19,7 +19,7 @@ from torch import Tensor
 from robustsuite import features, norms, seeding
 from robustsuite.errors import InvalidInput
 from robustsuite.features import PerFeature
-from robustsuite.norms import pairing
+from robustsuite.norms import pairing, pairing_of_sizes
 
 Take = Callable[[Tensor], Tensor]
 
@@ -156,7 +156,7 @@ class BoxRegion(Region):
         if self._halves is None or torch.is_grad_enabled():
             self._halves = (self.lower + self.upper) / 2, (self.upper - self.lower) / 2
         middle, radius = (take(half).unsqueeze(1) for half in self._halves)
-        return pairing(a, middle), pairing(a.abs(), radius)
+        return pairing(a, middle), pairing_of_sizes(a, radius)
 
     def select(self, index: Tensor) -> BoxRegion:
         return BoxRegion(self.center[index], self.lower[index], self.upper[index])

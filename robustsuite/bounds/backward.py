@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
+from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
 from robustsuite.bounds.rounding import rounding
 from robustsuite.norms import pairing
@@ -192,13 +192,14 @@ def in_chunks(
         keeps_all: whether `bound` keeps the forms of all steps (for a gradient) or only those under way.
     """
     units, axis = form.units()
-    examples = len(regions[0].center) if form.rows is None else 1
+    center = regions[0].center
+    examples = len(center) if form.rows is None else 1
     specs = 1 if axis == 1 else form.a.shape[1]
     largest = max(math.prod(step.shape) for step in program.steps[: start + 1])
-    unit_bytes = form.a.element_size() * _TEMPORARIES * specs * examples
+    unit_bytes = center.element_size() * _TEMPORARIES * specs * examples
     if torch.is_grad_enabled() and not keeps_all or units == 0:
         return bound(form)  # a caller's gradient keeps everything anyway
-    tile = min(max_memory, _CPU_TILE) if form.a.device.type == "cpu" else max_memory
+    tile = min(max_memory, _CPU_TILE) if center.device.type == "cpu" else max_memory
     steps = len(program.steps) if keeps_all else 1
     if units * unit_bytes * largest <= tile and units * unit_bytes * largest * steps <= max_memory:
         return bound(form)
@@ -228,6 +229,13 @@ def identity_form(shape: Shape, *, like: Tensor) -> Dense:
     numel = torch.Size(shape).numel()
     eye = torch.eye(numel, dtype=like.dtype, device=like.device)
     return Dense(None, tuple(shape), eye.view(1, numel, *shape))
+
+
+def forms_of_all(shape: Shape, *, like: Tensor) -> Picks:
+    """Give forms (+1 of each entry, then -1 of each) of a tensor, shared by all examples."""
+    entries = torch.arange(math.prod(shape), device=like.device)
+    signs = torch.tensor([1.0, -1.0], dtype=like.dtype, device=like.device)
+    return Picks(None, tuple(shape), entries.repeat(2), signs.repeat_interleave(len(entries)))
 
 
 def neuron_forms(mask: Tensor, *, like: Tensor) -> OneHot:

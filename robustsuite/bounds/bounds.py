@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.tiles import row_tiles
+from robustsuite.tiles import row_tiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,12 +9,11 @@ from torch import Tensor
 
 from robustsuite.bounds.backward import (
     MAX_MEMORY,
+    forms_of_all,
     from_pairs,
-    identity_form,
     in_chunks,
     lower_bound,
     neuron_forms,
-    with_negatives,
 )
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
@@ -155,8 +154,8 @@ def refine_with_planes(
         form = neuron_forms(mask, like=lower)
         if len(form.index) >= _DENSE_FROM * batch * numel and not _meets_convolution(program, index):
             # Nearly all neurons: one set of forms serves all examples, up to the first nonlinearity.
-            identity = with_negatives(identity_form(program.steps[index].shape, like=lower))
-            pairs = bound(intervals, index, identity).expand(batch, -1)
+            form_of_all = forms_of_all(program.steps[index].shape, like=lower)
+            pairs = bound(intervals, index, form_of_all).expand(batch, -1)
             tight = from_pairs(pairs, upper=True).intersect(Bounds(lower, upper))
             return tight.view(*old.lower.shape)
         return put(old, form, bound(intervals, index, form))

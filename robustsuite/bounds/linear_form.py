@@ -1,10 +1,11 @@
-"""Coefficients of linear forms ``sum(a * h)`` of a tensor h, in three layouts.
+"""Coefficients of linear forms ``sum(a * h)`` of a tensor h, in four layouts.
 
 A backward pass carries many forms at once: for each example several *specs* (rows of an objective, or neurons
 whose bounds are wanted). All layouts order them as (rows, specs); `rows` says which example a row belongs to.
 
 - `Dense`: a coefficient for every entry of h.
-- `OneHot`: one coefficient per form: where a backward pass for a neuron starts.
+- `OneHot`: one coefficient per form: where a backward pass for a neuron of an example starts.
+- `Picks`: the same for all examples: where a pass for all neurons of all examples starts.
 - `Windows`: coefficients inside a window of an image, zero outside: what a convolution makes of a `OneHot`.
   Early layers of a convolutional net see a small part of the image, so this saves most of the work and memory.
 """
@@ -168,6 +169,42 @@ class OneHot(LinearForm):
             start=(0, 0),
             zero_outside=True,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picks(LinearForm):
+    """Coefficients `value` (specs,) of one entry per spec, at the flat position `index` (specs,), for all examples."""
+
+    index: Tensor
+    value: Tensor
+
+    @property
+    def a(self) -> Tensor:
+        return self.dense().a
+
+    def dense(self) -> Dense:
+        flat = self.value.new_zeros(len(self.index), math.prod(self.shape))
+        flat.scatter_(1, self.index.unsqueeze(1), self.value.unsqueeze(1))
+        return Dense(None, self.shape, flat.view(1, -1, *self.shape))
+
+    def take(self, values: Tensor) -> Tensor:
+        return values.reshape(len(values), *self.shape)
+
+    def constant(self, offset: Tensor) -> Tensor:
+        return offset.reshape(len(offset), -1)[:, self.index] * self.value
+
+    def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Dense:
+        return Dense(None, self.shape, a)
+
+    def units(self) -> tuple[int, int]:
+        return len(self.index), 1
+
+    def part(self, begin: int, end: int) -> Picks:
+        return replace(self, index=self.index[begin:end], value=self.value[begin:end])
+
+    def reshaped(self, shape: Shape) -> Picks:
+        """Give the same forms of the tensor viewed in another shape."""
+        return replace(self, shape=shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robustsuite import Linf, bounds
-from robustsuite.bounds import tiles
+from robustsuite import Linf, bounds, tiles
 from robustsuite.bounds.bounds import Bounds, Centered
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.relaxations.relu import ReLU

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
+from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks
 from robustsuite.bounds.program import Affine, Program, Ref, Shape, vector_jacobian
 from robustsuite.bounds.relaxations.product import MatrixProduct
 from robustsuite.bounds.rules.arithmetic import add, scale
@@ -48,6 +48,9 @@ class Linear(Affine):
         if isinstance(form, OneHot) and form.shape[:-1] == (1,) * (len(form.shape) - 1):
             a = self._weight[form.index].unsqueeze(1) * form.value.unsqueeze(2)
             return (Dense(form.rows, self._before, a.view(*form.value.shape, *self._before)),)
+        if isinstance(form, Picks) and form.shape[:-1] == (1,) * (len(form.shape) - 1):
+            a = self._weight[form.index] * form.value.unsqueeze(1)
+            return (Dense(None, self._before, a.view(1, -1, *self._before)),)
         dense = form.dense()
         return (dense.like(dense.a @ self._weight),)
 

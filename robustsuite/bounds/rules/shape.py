@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import LinearForm, OneHot
+from robustsuite.bounds.linear_form import LinearForm, OneHot, Picks
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
@@ -35,7 +35,7 @@ class Reshape(Affine):
         return 1
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
-        if isinstance(form, OneHot):
+        if isinstance(form, OneHot | Picks):
             return (form.reshaped(self._before),)
         dense = form.dense()
         return (dense.like(dense.a.reshape(*dense.a.shape[:2], *self._before)),)
