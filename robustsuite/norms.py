@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from robustsuite.seeding import uniform
-from robustsuite.tiles import row_tiles
+from robustsuite.tiles import form_tiles
 
 
 def norm(z: Float[Tensor, "*batch features"], p: float) -> Float[Tensor, "*batch"]:
@@ -81,8 +81,5 @@ def pairing_of_sizes(a: Tensor, values: Tensor) -> Tensor:
     """Give ``pairing(a.abs(), values)``; without a gradient, the absolute values never leave the cache."""
     if torch.is_grad_enabled():
         return pairing(a.abs(), values)
-    if len(a) == 1:  # one row of many specs: cut those
-        parts = [pairing(part.unsqueeze(0).abs(), values) for (part,) in row_tiles(a[0])]
-        return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
-    parts = [pairing(part.abs(), own) for part, own in row_tiles(a, values.expand(len(a), *values.shape[1:]))]
-    return torch.cat(parts) if len(parts) > 1 else parts[0]
+    parts = [pairing(part.abs(), own) for (part,), (own,) in form_tiles([a], [values])]
+    return torch.cat(parts, 1 if len(a) == 1 else 0) if len(parts) > 1 else parts[0]

@@ -6,7 +6,7 @@ chain costs one trip in all. On other devices a tile is everything.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
@@ -20,6 +20,25 @@ def row_tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     if first.device.type == "cpu":
         rows = max(1, _BYTES * rows // max(1, first.numel() * first.element_size()))
     return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
+
+
+def form_tiles(
+    forms: Sequence[Tensor], values: Sequence[Tensor]
+) -> Iterator[tuple[Sequence[Tensor], Sequence[Tensor]]]:
+    """Cut tensors (rows, specs, ...), and with them tensors that broadcast against them, into tiles of rows.
+
+    A single row is cut by its specs.
+    """
+    rows = len(forms[0])
+    if rows != 1:
+        own = [value.expand(rows, *value.shape[1:]) for value in values]
+        for parts in row_tiles(*forms, *own):
+            yield parts[: len(forms)], parts[len(forms) :]
+    elif all(value.shape[1] == 1 for value in values):
+        for parts in row_tiles(*(form[0] for form in forms)):
+            yield [part.unsqueeze(0) for part in parts], values
+    else:
+        yield forms, values
 
 
 def is_one_tile(tensor: Tensor) -> bool:
