@@ -58,22 +58,21 @@ class Bounds:
 class Centered(Bounds):
     """Bounds given by the sum and the difference of their ends, which are made when first asked for.
 
-    What comes out of one linear map and goes into the next need not be turned into ends and back.
+    What comes out of one linear map and goes into the next need not be turned into ends and back. Without a gradient
+    only one of the two forms is kept.
 
     Args:
         total: lower + upper.
         width: upper - lower >= 0, of the same shape.
     """
 
-    __slots__ = ("_ends", "_total", "_width")
-    _total: Tensor
-    _width: Tensor
+    __slots__ = ("_ends", "_pair")
+    _pair: tuple[Tensor, Tensor] | None
     _ends: tuple[Tensor, Tensor] | None
 
     def __init__(self, total: Tensor, width: Tensor) -> None:
         # Frozen, as its base is.
-        object.__setattr__(self, "_total", total)
-        object.__setattr__(self, "_width", width)
+        object.__setattr__(self, "_pair", (total, width))
         object.__setattr__(self, "_ends", None)
 
     @property
@@ -84,26 +83,27 @@ class Centered(Bounds):
     def upper(self) -> Tensor:
         return self._made()[1]
 
-    @property
-    def width(self) -> Tensor:
-        return self._width
-
     def sum_and_width(self) -> tuple[Tensor, Tensor]:
-        return self._total, self._width
+        return super().sum_and_width() if self._pair is None else self._pair
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> Bounds:
-        return Centered(function(self._total), function(self._width))
+        total, width = self.sum_and_width()
+        return Centered(function(total), function(width))
 
     def _made(self) -> tuple[Tensor, Tensor]:
-        if self._ends is None:
-            total, width = self._total, self._width
-            if torch.is_grad_enabled():
-                upper, lower = _sum_and_difference(total, width, True)
-            else:
-                upper, lower = (total + width).mul_(0.5), (total - width).mul_(0.5)
-            object.__setattr__(self, "_ends", (lower, upper))
-        assert self._ends is not None
-        return self._ends
+        if self._ends is not None:
+            return self._ends
+        assert self._pair is not None
+        total, width = self._pair
+        if torch.is_grad_enabled():
+            upper, lower = _sum_and_difference(total, width, True)
+        else:
+            upper, lower = (total + width).mul_(0.5), (total - width).mul_(0.5)
+            if total.requires_grad or width.requires_grad:
+                return lower, upper  # without the gradient that a later call may want
+            object.__setattr__(self, "_pair", None)
+        object.__setattr__(self, "_ends", (lower, upper))
+        return lower, upper
 
 
 class _SumAndDifference(torch.autograd.Function):

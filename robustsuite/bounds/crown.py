@@ -17,7 +17,15 @@ from robustsuite.bounds.backward import (
 )
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
-from robustsuite.bounds.ibp import exact_frontier, exact_interval, exact_steps, propagate, step_interval
+from robustsuite.bounds.ibp import (
+    GONE,
+    exact_frontier,
+    exact_interval,
+    exact_steps,
+    propagate,
+    released,
+    step_interval,
+)
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Nonlinear, Program
 from robustsuite.bounds.rules.convolution import Convolution
@@ -102,22 +110,26 @@ def crown_passes(
 
 
 def tighten(program: Program, regions: Sequence[Region], passes: Sequence[Refine]) -> list[Bounds]:
-    """Give an interval for every step, with the `passes` applied in turn to what enters a nonlinearity."""
+    """Give the interval of each step that a backward pass asks for (see `released`).
+
+    The `passes` are applied in turn to what enters a nonlinearity.
+    """
     intervals: list[Bounds] = []
     exact = exact_steps(program, regions)
     frontier = exact_frontier(program, regions)
     users = program.users()
+    done_with = released(program)
     for index, step in enumerate(program.steps):
         intervals.append(step_interval(step, intervals, regions))
         if frontier[index]:
             intervals[index] = exact_interval(program, intervals, regions, index)
-        if exact[index]:
-            continue
-        for refine in passes:
+        for refine in passes if not exact[index] else ():
             mask = wanted(program, users[index], intervals, index)
             if mask is None or not bool(mask.any()):
                 break
             intervals[index] = refine(intervals, index, mask)
+        for i in done_with[index]:
+            intervals[i] = GONE
     return intervals
 
 

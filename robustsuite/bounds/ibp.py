@@ -13,12 +13,14 @@ from robustsuite.bounds.backward import MAX_MEMORY, in_chunks, lower_bound, neur
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import LinearForm
-from robustsuite.bounds.program import Affine, Input, Program, Ref, Step
+from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Ref, Step
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.rounding import rounding
 from robustsuite.bounds.specs import Regions, as_regions, finish
 from robustsuite.errors import UnboundedOutput
 from robustsuite.perturbation import Region
+
+GONE = Bounds(torch.empty(0), torch.empty(0))  # stands for an interval that was released
 
 
 def ibp(
@@ -55,14 +57,46 @@ def ibp(
 
 
 def propagate(program: Program, regions: Sequence[Region]) -> list[Bounds]:
-    """Give the IBP interval of every step, shapes (batch, *shape)."""
+    """Give the IBP interval, shapes (batch, *shape), of the steps that a backward pass asks for (see `released`)."""
     intervals: list[Bounds] = []
     frontier = exact_frontier(program, regions)
+    done_with = released(program)
     for index, step in enumerate(program.steps):
         intervals.append(step_interval(step, intervals, regions))
         if frontier[index]:
             intervals[index] = exact_interval(program, intervals, regions, index)
+        for i in done_with[index]:
+            intervals[i] = GONE
     return intervals
+
+
+def released(program: Program) -> list[list[int]]:
+    """Say whose intervals nobody needs any more once that of a step is known: most of the memory of deep networks.
+
+    Needed to the end are those of the inputs of nonlinear steps (planes are made from them), of the output, and those
+    that the output is an affine function of.
+    """
+    steps = program.steps
+    freed: list[list[int]] = [[] for _ in steps]
+    if program.sound:
+        return freed  # rounding looks at all of them
+    kept = {program.output}
+    last = list(range(len(steps)))
+    for index, step in enumerate(steps):
+        if isinstance(step.op, Nonlinear):
+            kept.update(step.inputs)
+        for i in (*step.inputs, *step.refine_from):
+            last[i] = index
+    pending = [program.output]
+    while pending:
+        step = steps[pending.pop()]
+        if isinstance(step.op, Affine):
+            kept.update(step.inputs)
+            pending.extend(step.inputs)
+    for i, index in enumerate(last):
+        if i not in kept:
+            freed[index].append(i)
+    return freed
 
 
 def exact_interval(

@@ -17,7 +17,7 @@ from torch import Tensor
 from robustsuite.bounds.alpha_crown import alpha_intervals
 from robustsuite.bounds.backward import lower_bound
 from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.ibp import step_interval
+from robustsuite.bounds.ibp import GONE, step_interval
 from robustsuite.bounds.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Input, Nonlinear, Program, Thetas
 from robustsuite.bounds.query import Point, Query, attack
@@ -173,7 +173,7 @@ class _Solver:
         with torch.no_grad():
             for i, step in enumerate(self._program.steps):
                 old = self._root[i]
-                if isinstance(step.op, Input):
+                if isinstance(step.op, Input) or old is GONE:
                     intervals.append(step_interval(step, intervals, regions))
                     continue
                 new = step_interval(step, intervals, regions)
