@@ -14,10 +14,9 @@ from torch.nn import functional
 from robustsuite.bounds.backward import backward_bounds
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.ibp import propagate
+from robustsuite.bounds.relaxations.log_sum_exp import mean_decay
 from robustsuite.bounds.specs import Regions, as_regions, margins, output_forms
 from robustsuite.errors import InvalidInput
-
-_NARROW = 1e-3  # intervals from which on (1 - exp(-w)) / w and its gradient are free of cancellation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +100,7 @@ def fused_cross_entropy(
     # The exponentials are divided by the largest. The shift only scales the row: its gradient is no part of the
     # result's.
     shift = high.detach().amax(1, keepdim=True).clamp(min=0)
-    slope = torch.exp(high - shift) * _mean_decay(high - low)
+    slope = torch.exp(high - shift) * mean_decay(high - low)
     row = torch.einsum("bj,bjo->bo", slope, rows.to(slope)).unsqueeze(1)
     form, cheap = output_forms(net, program, intervals, regions, row, upper=False)
     tight = backward_bounds(program, intervals, regions, program.output, form, upper=False)
@@ -131,10 +130,3 @@ def _mixed(beta: float, tight: Tensor, cheap: Tensor) -> Tensor:
 def _log_sum_exp(m: Float[Tensor, "batch others"]) -> Float[Tensor, " batch"]:
     """Give log(1 + sum exp(m)): the cross entropy of the logits (0 for the label, m)."""
     return torch.logsumexp(functional.pad(m, (1, 0)), 1)
-
-
-def _mean_decay(width: Tensor) -> Tensor:
-    """Give (1 - exp(-w)) / w for w >= 0: the chord's slope of exp on [-w, 0]."""
-    wide = width.clamp(min=_NARROW)
-    # The series, cut after a positive term, so that the line stays above the exponential.
-    return torch.where(width > _NARROW, -torch.expm1(-wide) / wide, 1 - width / 2 + width.square() / 6)

@@ -19,7 +19,7 @@ from robustsuite.bounds.adjoint import Adjoint
 from robustsuite.bounds.crown import crown
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.program import Affine, Input, Program, Ref, Shape, Step
-from robustsuite.bounds.relaxations.guarded import Guarded
+from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
@@ -28,6 +28,7 @@ from robustsuite.bounds.relaxations.unary import Relaxation, Unary, apply_unary,
 from robustsuite.bounds.rules.arithmetic import Add, add, multiply, scale
 from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.shape import Shift, expand, reshape, shift, transpose
+from robustsuite.bounds.rules.softmax import softmax
 from robustsuite.bounds.rules.table import constant_like
 from robustsuite.bounds.specs import Method, Regions
 from robustsuite.errors import InvalidInput
@@ -211,8 +212,11 @@ def _pull(g: Program, index: int, step: Step, rows: Rows, wanted: Sequence[bool]
     if isinstance(op, MatrixProduct):
         x, y = (transpose(g, v, len(v.shape) - 2, len(v.shape) - 1) for v in inputs)
         return [matmul(g, rows, y) if wanted[0] else None, matmul(g, x, rows) if wanted[1] else None]
-    if isinstance(op, Maximum):
-        weights = g.emit(Selection(op.repeated), inputs[0], shape=inputs[0].shape)
+    if isinstance(op, Maximum | LogSumExp):
+        if isinstance(op, Maximum):
+            weights = g.emit(Selection(op.repeated), inputs[0], shape=inputs[0].shape)
+        else:
+            weights = softmax(g, inputs[0], -1)
         count = weights.shape[-1]
         last = (*rows.shape, 1)
         wide = reshape(g, rows, last) if isinstance(rows, Ref) else rows.reshape(last)
@@ -236,8 +240,6 @@ def _transposed(
 
 def _slope(g: Program, relaxation: Relaxation, x: Ref, y: Ref) -> Ref:
     """Give the derivative of a function at its input `x`, where it has the value `y`."""
-    if isinstance(relaxation, Guarded):
-        return _slope(g, relaxation.inner, x, y)
     if isinstance(relaxation, Square):
         return scale(g, x, 2.0)
     if isinstance(relaxation, Reciprocal):

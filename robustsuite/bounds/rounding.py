@@ -31,6 +31,7 @@ from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Step
+from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.selection import Selection
@@ -100,5 +101,9 @@ def _scale(op: Nonlinear, inputs: Sequence[Bounds]) -> Tensor:
         # Slopes in [0, 1], and intercepts made of the ends: padding (-inf) has no part in them.
         finite = torch.where(inputs[0].lower.isfinite(), sizes[0], 0.0)
         return 4 * finite.sum(-1)
+    if isinstance(op, LogSumExp):
+        return 8 * (
+            sizes[0].sum(-1) + sizes[0].shape[-1]
+        )  # slopes up to 2; a relative error for each exponential
     assert isinstance(op, Selection)
     return torch.ones_like(sizes[0])  # constants between 0 and 1

@@ -10,7 +10,8 @@ import torch
 from robustsuite import seeding
 from robustsuite.bounds import Bounds
 from robustsuite.bounds.rules import TABLE
-from robustsuite.perturbation import Box
+from robustsuite.errors import UnboundedOutput
+from robustsuite.perturbation import Box, Linf
 
 from .cases import METHODS, NETWORKS, OPERATORS, PERTURBATIONS, UNREACHED, Case, Method, Threat, traced
 from .search import assert_encloses, extremes
@@ -53,6 +54,22 @@ def _check_soundness(case: Case, threat: Threat, **search: int) -> None:
 @_named(QUICK)
 def test_sound(case: Case, threat: Threat) -> None:
     _check_soundness(case, threat)
+
+
+@pytest.mark.parametrize("eps", [30.0, 1000.0])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_sound_on_huge_regions(case: Case, eps: float) -> None:
+    """Where exponentials overflow and sums of them underflow, bounds hold or are refused."""
+    net, region = traced(case), Linf(eps).around(case.inputs())
+    found = extremes(net.module, region, samples=30, corners=30, steps=0)
+    for method in METHODS:
+        try:
+            result = method.call(net, region)
+        except UnboundedOutput:
+            continue
+        if result.width.isfinite().all():
+            assert_encloses(result, found, hint=f"by {method}")
+        assert not bool(result.lower.isnan().any() | result.upper.isnan().any()), str(method)
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ class Convex(Relaxation):
         least: where a convex g is least, if inside its domain (a concave g: greatest).
         domain: open interval on which g is finite.
         reach: the default tangent touches at the middle, but at most this far right of l.
+        overflows: whether g is infinite, in floating point, on arguments that networks meet.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Convex(Relaxation):
     least: float | None = None
     domain: tuple[float, float] = (-torch.inf, torch.inf)
     reach: float = torch.inf
+    overflows: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.function(x)
@@ -53,6 +55,11 @@ class Convex(Relaxation):
         return low_end, high_end
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
+        if self.overflows and not bool(self(u).isfinite().all()):
+            raise UnboundedOutput(
+                f"{self.name} overflows on this region, where its argument reaches {float(u.max()):.3g}; use a smaller "
+                "eps, or subtract a constant from the argument (softmax and logsumexp do so by themselves)"
+            )
         choice = lower if self.sign > 0 else upper
         point = self._middle(l, u) if choice is None else l + choice * (u - l)
         # At the border of its domain a function may be vertical: no tangent touches there.

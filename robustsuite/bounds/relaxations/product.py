@@ -22,8 +22,6 @@ class Product(Nonlinear):
     more for its size, which is the smaller end of the other: an LSTM's state passes its gate with one coefficient.
 
     Args:
-        within: where the product is known to lie. Only then may a factor be unbounded: the planes are these
-            constants there, and the factors get no coefficient.
         gated: the first factor is best known by its interval (the derivative of a ReLU, 0 or 1), so by default it
             gets no coefficient, or as little as is sound: what is left for a gate in [0, 1] is the chord of
             relu(y) above and that of -relu(-y) below.
@@ -31,8 +29,8 @@ class Product(Nonlinear):
     Source: McCormick 1976; Shi et al. 2020, section 3.3.
     """
 
-    def __init__(self, *, within: tuple[float, float] | None = None, gated: bool = False) -> None:
-        self._within, self._gated = within, gated
+    def __init__(self, *, gated: bool = False) -> None:
+        self._gated = gated
         self._default: tuple[Bounds, Bounds, tuple[list[Tensor], list[Tensor]]] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
@@ -41,30 +39,9 @@ class Product(Nonlinear):
     def interval(self, *xs: Bounds) -> Bounds:
         x, y = xs
         ends = torch.stack([x.lower * y.lower, x.lower * y.upper, x.upper * y.lower, x.upper * y.upper])
-        if self._within is not None:
-            ends = ends.nan_to_num(0.0, torch.inf, -torch.inf).clamp(*self._within)  # 0 * inf is 0 here
         return Bounds(ends.amin(0), ends.amax(0))
 
-    def _finite(self, inputs: Sequence[Bounds]) -> tuple[Sequence[Bounds], Tensor | None]:
-        """Give the factors' intervals with 0 in the place of those that are unbounded, and where both were bounded."""
-        if self._within is None:
-            return inputs, None
-        bounded = inputs[0].width.isfinite() & inputs[1].width.isfinite()
-
-        def cut(end: Tensor) -> Tensor:
-            return torch.where(bounded, end, 0.0)
-
-        return [Bounds(cut(b.lower), cut(b.upper)) for b in inputs], bounded
-
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
-        inputs, bounded = self._finite(inputs)
-        terms = self._terms(inputs, *xs)
-        if bounded is None or self._within is None:
-            return terms
-        low, high = self._within
-        return terms.shifted(low * (~bounded), high * (~bounded))
-
-    def _terms(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
         (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
         low, high = self._weights(lx, ux, ly, uy)
         terms = xs[0].scaled(low * ly + (1 - low) * uy, high * uy + (1 - high) * ly)
@@ -121,7 +98,6 @@ class Product(Nonlinear):
 
     def _planes_by(self, inputs: Sequence[Bounds], thetas: Thetas) -> tuple[list[Tensor], list[Tensor]]:
         """Give the plane below and the one above: coefficients of x and of y, and the constant."""
-        inputs, bounded = self._finite(inputs)
         (lx, ux), (ly, uy) = ((b.lower, b.upper) for b in inputs)
         low, high = self._weights(lx, ux, ly, uy)
         low = low if thetas.lower is None else thetas.lower
@@ -130,14 +106,10 @@ class Product(Nonlinear):
         # First upper plane: uy x + lx y - lx uy; second: ly x + ux y - ux ly.
         below = [torch.lerp(uy, ly, low), torch.lerp(ux, lx, low), -torch.lerp(ux * uy, lx * ly, low)]
         above = [torch.lerp(ly, uy, high), torch.lerp(ux, lx, high), -torch.lerp(ux * ly, lx * uy, high)]
-        if bounded is not None and self._within is not None:
-            for plane, end in zip((below, above), self._within, strict=True):
-                plane[2] = torch.where(bounded, plane[2], end)
         return below, above
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         like = inputs[0].lower
-        inputs, _ = self._finite(inputs)
         low, high = self._weights(inputs[0].lower, inputs[0].upper, inputs[1].lower, inputs[1].upper)
         return Thetas(lower=low.expand_as(like).clone(), upper=high.expand_as(like).clone())
 

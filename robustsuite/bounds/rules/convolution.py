@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +32,43 @@ _WASTE, _WASTE_FEW_CHANNELS = 5.0, 16.0  # arithmetic of a matrix over that of a
 _WINDOWS_UP_TO = 0.6  # of the image: beyond, windows cost more than dense coefficients
 
 
-class Convolution(Affine):
+class _WithKernel(Affine):
+    """What both kinds of convolution have in common.
+
+    Args:
+        weight, bias: of the convolution.
+        before: shape of the input for one example.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, before: Shape) -> None:
+        self._weight, self._bias, self._before = weight, bias, before
+        self._dims = weight.dim() - 2
+
+    @abstractmethod
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Convolve (rows, *before) with another kernel of the same shape."""
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return self._convolve(xs[0], self._weight, self._bias)
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        total, width = xs[0].sum_and_width()
+        bias = None if self._bias is None else 2 * self._bias
+        return Centered(
+            self._convolve(total, self._weight, bias), self._convolve(width, self._weight.abs(), None)
+        )
+
+    def offset(self) -> Tensor | None:
+        if self._bias is None:
+            return None
+        lead = (1,) * (len(self._before) - self._dims - 1)
+        return self._bias.view(1, *lead, -1, *(1,) * self._dims)
+
+    def linear(self, *xs: Tensor) -> Tensor:
+        return self._convolve(xs[0], self._weight, None)
+
+
+class Convolution(_WithKernel):
     """A convolution of an example of shape (1, channels, *space), or (channels, *space).
 
     Coefficients go back through the transposed convolution; from a single neuron they stay inside its window.
@@ -51,24 +88,14 @@ class Convolution(Affine):
         groups: int,
         before: Shape,
     ) -> None:
-        self._weight, self._bias, self._groups, self._before = weight, bias, groups, before
+        super().__init__(weight, bias, before)
+        self._groups = groups
         self._stride, self._padding, self._dilation = tuple(stride), tuple(padding), tuple(dilation)
-        self._dims = weight.dim() - 2
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         images = channels_last(x.reshape(-1, *self._before[-self._dims - 1 :]))
         y = _CONV[self._dims](images, weight, bias, self._stride, self._padding, self._dilation, self._groups)
         return y.view(len(x), *self._before[: -self._dims - 1], *y.shape[1:])
-
-    def forward(self, *xs: Tensor) -> Tensor:
-        return self._convolve(xs[0], self._weight, self._bias)
-
-    def interval(self, *xs: Bounds) -> Bounds:
-        total, width = xs[0].sum_and_width()
-        bias = None if self._bias is None else 2 * self._bias
-        return Centered(
-            self._convolve(total, self._weight, bias), self._convolve(width, self._weight.abs(), None)
-        )
 
     def terms(self) -> int:
         outer, inner, *kernel = self._weight.shape
@@ -160,17 +187,8 @@ class Convolution(Affine):
         stride, dilation, groups = self._how
         return transposed_convolution(images, self._weight, stride=stride, dilation=dilation, groups=groups)
 
-    def offset(self) -> Tensor | None:
-        if self._bias is None:
-            return None
-        lead = (1,) * (len(self._before) - self._dims - 1)
-        return self._bias.view(1, *lead, -1, *(1,) * self._dims)
 
-    def linear(self, *xs: Tensor) -> Tensor:
-        return self._convolve(xs[0], self._weight, None)
-
-
-class TransposedConvolution(Affine):
+class TransposedConvolution(_WithKernel):
     """A transposed convolution; its coefficients go back through the plain one.
 
     Args:
@@ -190,10 +208,10 @@ class TransposedConvolution(Affine):
         dilation: Sequence[int],
         before: Shape,
     ) -> None:
-        self._weight, self._bias, self._groups, self._before = weight, bias, groups, before
+        super().__init__(weight, bias, before)
+        self._groups = groups
         self._stride, self._padding, self._dilation = tuple(stride), tuple(padding), tuple(dilation)
         self._output_padding = tuple(output_padding)
-        self._dims = weight.dim() - 2
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         images = x.reshape(-1, *self._before[-self._dims - 1 :])
@@ -210,16 +228,6 @@ class TransposedConvolution(Affine):
         y = y.view(len(x), *self._before[: -self._dims - 1], *y.shape[1:])
         assert isinstance(y, Tensor)
         return y
-
-    def forward(self, *xs: Tensor) -> Tensor:
-        return self._convolve(xs[0], self._weight, self._bias)
-
-    def interval(self, *xs: Bounds) -> Bounds:
-        total, width = xs[0].sum_and_width()
-        bias = None if self._bias is None else 2 * self._bias
-        return Centered(
-            self._convolve(total, self._weight, bias), self._convolve(width, self._weight.abs(), None)
-        )
 
     def terms(self) -> int:
         inner, outer, *kernel = self._weight.shape
@@ -240,15 +248,6 @@ class TransposedConvolution(Affine):
         # A stride that does not divide leaves rows at the far end which no input reaches.
         a = a[(slice(None), slice(None), *(slice(0, n) for n in self._before[-self._dims :]))]
         return (dense.like(a.reshape(rows, specs, *self._before)),)
-
-    def offset(self) -> Tensor | None:
-        if self._bias is None:
-            return None
-        lead = (1,) * (len(self._before) - self._dims - 1)
-        return self._bias.view(1, *lead, -1, *(1,) * self._dims)
-
-    def linear(self, *xs: Tensor) -> Tensor:
-        return self._convolve(xs[0], self._weight, None)
 
 
 def convolution(

@@ -15,7 +15,7 @@ from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.unary import apply_unary
 from robustsuite.bounds.rules.activation import relu
 from robustsuite.bounds.rules.arithmetic import MASKED, Operand, add, multiply, scale
-from robustsuite.bounds.rules.shape import expand, permute, reshape, shift
+from robustsuite.bounds.rules.shape import expand, reshape, shift, to_last
 from robustsuite.bounds.rules.table import Table, constant_like
 
 aten = torch.ops.aten
@@ -61,15 +61,9 @@ def clamp(g: Program, x: Ref, low: Any = None, high: Any = None) -> Ref:
 
 def largest(g: Program, x: Ref, axes: Sequence[int] | int = (), keepdim: bool = False) -> Ref:
     """Give the maximum over `axes`, all of them by default."""
-    axes = [axes] if isinstance(axes, int) else list(axes)
-    reduced = sorted(a % len(x.shape) for a in axes) if axes else list(range(len(x.shape)))
-    kept = [a for a in range(len(x.shape)) if a not in reduced]
-    last = permute(g, x, [*kept, *reduced])
-    flat = reshape(g, last, (*(x.shape[a] for a in kept), -1))
+    flat, whole = to_last(g, x, axes)
     result = g.emit(Maximum(), flat, shape=flat.shape[:-1])
-    if not keepdim:
-        return result
-    return reshape(g, result, [1 if a in reduced else s for a, s in enumerate(x.shape)])
+    return reshape(g, result, whole) if keepdim else result
 
 
 def smallest(g: Program, x: Ref, axes: Sequence[int] | int = (), keepdim: bool = False) -> Ref:

@@ -163,6 +163,15 @@ def permute(g: Program, x: Ref, order: Sequence[int]) -> Ref:
     return g.emit(Permute(order), x, shape=tuple(x.shape[axis] for axis in order))
 
 
+def to_last(g: Program, x: Ref, axes: Sequence[int] | int) -> tuple[Ref, Shape]:
+    """Give `x` with `axes` (all of them if there are none) joined as the last one, and its shape with 1 in their place."""
+    axes = [axes] if isinstance(axes, int) else list(axes)
+    reduced = sorted(a % len(x.shape) for a in axes) if axes else list(range(len(x.shape)))
+    kept = [a for a in range(len(x.shape)) if a not in reduced]
+    flat = reshape(g, permute(g, x, [*kept, *reduced]), (*(x.shape[a] for a in kept), -1))
+    return flat, tuple(1 if a in reduced else s for a, s in enumerate(x.shape))
+
+
 def transpose(g: Program, x: Ref, first: int, second: int) -> Ref:
     """Swap two axes of `x`."""
     order = list(range(len(x.shape)))

@@ -1,6 +1,6 @@
-"""Softmax, log-softmax, log-sum-exp, and attention, composed of exponential, sum, reciprocal and products.
+"""Softmax, log-softmax, log-sum-exp, and attention.
 
-The composition is exact term by term on intervals where it matters: the softmax's own interval is intersected in.
+The softmax is the exponential of the log-softmax, so that no exponential overflows however large the region is.
 """
 
 from __future__ import annotations
@@ -15,40 +15,24 @@ from torch import Tensor
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
-from robustsuite.bounds.relaxations.guarded import Guarded
-from robustsuite.bounds.relaxations.power import Reciprocal
-from robustsuite.bounds.relaxations.product import Product
-from robustsuite.bounds.relaxations.unary import apply_unary
+from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
+from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.bounds.rules.arithmetic import add, scale
 from robustsuite.bounds.rules.linear import matmul
-from robustsuite.bounds.rules.reduction import total
 from robustsuite.bounds.rules.selection import where
-from robustsuite.bounds.rules.shape import Shift, axis_after, expand, transpose
+from robustsuite.bounds.rules.shape import reshape, to_last, transpose
 from robustsuite.bounds.rules.table import Table, constant_like
 
 aten = torch.ops.aten
 
-# On large regions an exponential may overflow, and their sum come to nothing: the softmax still lies in [0, 1].
-_EXP = Guarded(functions.EXP, low=-torch.inf, high=60.0)
-_INVERSE = Guarded(Reciprocal(), low=1e-12, high=1e30)
-
-
-def _shifted(g: Program, x: Ref, axis: int) -> tuple[Ref, Tensor]:
-    """Give x - c with c the clean maximum over the axis, a constant of each example: nothing overflows then."""
-    peak = g.value(x).detach().amax(axis_after(axis), keepdim=True)
-    return g.emit(Shift((-peak).expand(-1, *x.shape)), x, shape=x.shape), peak
-
 
 def softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
-    """Give the softmax over `dim`.
+    """Give the softmax over `dim`: exp(x - log-sum-exp(x)).
 
-    Source: for the interval, Wei et al. 2023 (2303.01713), equation 5: each logit at one end, the others at the
-    opposite one.
+    Source: Wei et al. 2023 (2303.01713), section 3 for the composition; equation 5 for the interval: each logit at one
+    end, the others at the opposite one.
     """
     axis = dim % len(x.shape)
-    shifted, _ = _shifted(g, x, axis)
-    exponentials = apply_unary(g, shifted, _EXP)
-    inverse = apply_unary(g, total(g, exponentials, [axis], True), _INVERSE)
 
     def exact(inputs: Sequence[Bounds]) -> Bounds:
         low, high = inputs[0].lower, inputs[0].upper
@@ -63,10 +47,8 @@ def softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
             (ends[0] * (1 - slack) - 1e-6).clamp(min=0), (ends[1] * (1 + slack) + 1e-6).clamp(max=1)
         )
 
-    wide = expand(g, inverse, x.shape)
-    weights = g.emit(
-        Product(within=(0.0, 1.0)), exponentials, wide, shape=x.shape, refine=exact, refine_from=[x]
-    )
+    logarithms = log_softmax(g, x, axis)
+    weights = g.emit(Unary(functions.EXP), logarithms, shape=x.shape, refine=exact, refine_from=[x])
     if axis == len(x.shape) - 1:
         g.convex_weights.add(weights.index)
     return weights
@@ -74,21 +56,9 @@ def softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
 
 def log_sum_exp(g: Program, x: Ref, dims: Sequence[int] | int, keepdim: bool = False) -> Ref:
     """Give the logarithm of the sum of exponentials over `dims`."""
-    axes = [dims] if isinstance(dims, int) else list(dims)
-    axes = sorted(a % len(x.shape) for a in axes)
-    peak = g.value(x).detach().amax([a + 1 for a in axes], keepdim=True)
-    shifted = g.emit(Shift((-peak).expand(-1, *x.shape)), x, shape=x.shape)
-    sums = total(g, apply_unary(g, shifted, functions.EXP), axes, keepdim)
-    rank = [a + 1 for a in axes]
-
-    def exact(inputs: Sequence[Bounds]) -> Bounds:
-        return Bounds(
-            inputs[0].lower.logsumexp(rank, keepdim=keepdim), inputs[0].upper.logsumexp(rank, keepdim=keepdim)
-        )
-
-    logarithm = apply_unary(g, sums, functions.LOG)
-    offset = peak if keepdim else peak.squeeze(rank)
-    return g.emit(Shift(offset), logarithm, shape=logarithm.shape, refine=exact, refine_from=[x])
+    flat, whole = to_last(g, x, dims)
+    result = g.emit(LogSumExp(), flat, shape=flat.shape[:-1])
+    return reshape(g, result, whole) if keepdim else result
 
 
 def log_softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
