@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks
+from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks, Pieces
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
 from robustsuite.bounds.rounding import rounding
 from robustsuite.norms import pairing
@@ -121,7 +121,7 @@ def walk(program: Program, start: int, form: LinearForm, visit: Visit) -> None:
         if here is None:
             continue
         step = program.steps[index]
-        parts = visit(index, step, here)
+        parts = visit(index, step, here.dense() if isinstance(here, Pieces) else here)
         for source, part in zip(step.inputs, parts, strict=bool(parts)):
             pending[source] = pending[source].add(part) if source in pending else part
 

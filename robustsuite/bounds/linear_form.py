@@ -1,4 +1,4 @@
-"""Coefficients of linear forms ``sum(a * h)`` of a tensor h, in four layouts.
+"""Coefficients of linear forms ``sum(a * h)`` of a tensor h, in several layouts.
 
 A backward pass carries many forms at once: for each example several *specs* (rows of an objective, or neurons
 whose bounds are wanted). All layouts order them as (rows, specs); `rows` says which example a row belongs to.
@@ -6,6 +6,7 @@ whose bounds are wanted). All layouts order them as (rows, specs); `rows` says w
 - `Dense`: a coefficient for every entry of h.
 - `OneHot`: one coefficient per form: where a backward pass for a neuron of an example starts.
 - `Picks`: the same for all examples: where a pass for all neurons of all examples starts.
+- `Pieces`: coefficients of slices of h, not yet put together: what the users of its slices send.
 - `Windows`: coefficients inside a window of an image, zero outside: what a convolution makes of a `OneHot`.
   Early layers of a convolutional net see a small part of the image, so this saves most of the work and memory.
 """
@@ -78,6 +79,12 @@ class LinearForm(ABC):
         """Add two forms of the same tensor."""
         if isinstance(self, Windows) and isinstance(other, Windows) and self.aligned(other):
             return self.merge(other)
+        if isinstance(self, Pieces) and isinstance(other, Pieces):
+            return replace(
+                self,
+                rows=self.rows if self.rows is not None else other.rows,
+                pieces=self.pieces + other.pieces,
+            )
         if isinstance(self, OneHot) and isinstance(other, OneHot) and self.index is other.index:
             return replace(self, value=self.value + other.value)
         mine, its = self.dense(), other.dense()
@@ -205,6 +212,34 @@ class Picks(LinearForm):
     def reshaped(self, shape: Shape) -> Picks:
         """Give the same forms of the tensor viewed in another shape."""
         return replace(self, shape=shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces(LinearForm):
+    """Coefficients of slices, zero elsewhere: `pieces` holds an index into (rows, specs, *shape) and what stands there.
+
+    A recurrent net slices its input once for each step: joined at the end, the slices cost one tensor, not one each.
+    """
+
+    pieces: tuple[tuple[tuple[slice, ...], Tensor], ...]
+
+    @property
+    def a(self) -> Tensor:
+        return self.dense().a
+
+    def dense(self) -> Dense:
+        first = self.pieces[0][1]
+        rows = max(len(a) for _, a in self.pieces)
+        whole = first.new_zeros(rows, first.shape[1], *self.shape)
+        for at, a in self.pieces:
+            whole[at] += a
+        return Dense(self.rows, self.shape, whole)
+
+    def take(self, values: Tensor) -> Tensor:
+        return self.dense().take(values)
+
+    def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Dense:
+        return Dense(self.rows, self.shape, a)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -310,10 +310,9 @@ def vector_jacobian(
     rows, specs = a.shape[:2]
     differentiable = torch.is_grad_enabled()
     with torch.enable_grad():
-        zeros = [
-            torch.zeros((rows * specs, *shape), dtype=a.dtype, device=a.device, requires_grad=True)
-            for shape in shapes
-        ]
+        # Where the function is linear, no value matters: one zero, seen as often as needed.
+        zero = torch.zeros((), dtype=a.dtype, device=a.device)
+        zeros = [zero.expand(rows * specs, *shape).requires_grad_() for shape in shapes]
         outputs = function(*zeros)
         grads = torch.autograd.grad(
             outputs, zeros, a.flatten(0, 1).reshape(outputs.shape), create_graph=differentiable

@@ -93,7 +93,7 @@ class Convolution(_WithKernel):
         self._stride, self._padding, self._dilation = tuple(stride), tuple(padding), tuple(dilation)
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        images = channels_last(x.reshape(-1, *self._before[-self._dims - 1 :]))
+        images = channels_last(x.reshape(-1, *self._before[-self._dims - 1 :]), weight)
         y = _CONV[self._dims](images, weight, bias, self._stride, self._padding, self._dilation, self._groups)
         return y.view(len(x), *self._before[: -self._dims - 1], *y.shape[1:])
 
@@ -130,7 +130,7 @@ class Convolution(_WithKernel):
             whole = functional.pad(whole, (-ends[1][0], ends[1][1], -ends[0][0], ends[0][1]))
             return (dense.like(whole.reshape(rows, specs, *self._before)),)
         a = _TRANSPOSED[self._dims](
-            channels_last(dense.a.reshape(-1, *after)),
+            channels_last(dense.a.reshape(-1, *after), self._weight),
             self._weight,
             None,
             self._stride,

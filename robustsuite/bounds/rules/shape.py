@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import LinearForm, OneHot, Picks
+from robustsuite.bounds.linear_form import LinearForm, OneHot, Picks, Pieces
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
@@ -107,6 +107,30 @@ class Concatenate(Affine):
         dense = form.dense()
         parts = dense.a.split([shape[self._axis] for shape in self._shapes], self._axis + 2)
         return tuple(dense.like(part) for part in parts)
+
+
+class Slice(Affine):
+    """Keep the entries of a slice along an axis."""
+
+    def __init__(self, before: Shape, axis: int, kept: slice) -> None:
+        self._before = before
+        self._index = (slice(None),) * (axis + 1) + (kept,)
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return xs[0][self._index]
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return xs[0].mapped(self.forward)
+
+    def terms(self) -> int:
+        return 1
+
+    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        dense = form.dense()
+        return (Pieces(dense.rows, self._before, (((slice(None), *self._index), dense.a),)),)
+
+    def keeps_features_apart(self) -> bool:
+        return True
 
 
 class Shift(Affine):
@@ -276,15 +300,17 @@ def slice_axis(
 ) -> Ref:
     """Keep the entries start, start + step, ... before `end` along an axis."""
     axis = dim % len(x.shape)
-    kept = slice(start, end, step)
-    if kept.indices(x.shape[axis]) == (0, x.shape[axis], 1):
+    kept = slice(*slice(start, end, step).indices(x.shape[axis]))
+    if kept == slice(0, x.shape[axis], 1):
         return x
-    index = (slice(None),) * (axis + 1) + (kept,)
-    return moved(lambda t: t[index], one_to_one=True)(g, x)
+    size = len(range(kept.start, kept.stop, kept.step))
+    return g.emit(Slice(x.shape, axis, kept), x, shape=(*x.shape[:axis], size, *x.shape[axis + 1 :]))
 
 
 def _select(g: Program, x: Ref, dim: int, index: int) -> Ref:
-    return moved(lambda t: t.select(axis_after(dim), index), one_to_one=True)(g, x)
+    axis = dim % len(x.shape)
+    index = index % x.shape[axis]
+    return reshape(g, slice_axis(g, x, axis, index, index + 1), (*x.shape[:axis], *x.shape[axis + 1 :]))
 
 
 def _unbind(g: Program, x: Ref, dim: int = 0) -> tuple[Ref, ...]:

@@ -13,11 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 
 Pair = tuple[int, int]
+_MANY = 4  # entries of the images for each one of the kernel
 
 
-def channels_last(images: Tensor) -> Tensor:
-    """Lay images out with the channels last in memory: on a CPU, convolutions are up to twice as fast so."""
-    if images.dim() != 4 or images.device.type != "cpu":
+def channels_last(images: Tensor, weight: Tensor) -> Tensor:
+    """Lay images out with the channels last in memory: on a CPU, convolutions of many are up to twice as fast so.
+
+    Of few images the kernel is the larger part, and turning it costs more than it brings.
+    """
+    if images.dim() != 4 or images.device.type != "cpu" or images.numel() < _MANY * weight.numel():
         return images
     if images.shape[1] == 1:  # both layouts are one then; the strides say which is meant
         size = images.shape
@@ -45,7 +49,7 @@ def transposed_convolution(
     """
     if groups == 1 and _few_channels(weight):
         return _by_matrix(images, weight, stride, dilation)
-    images = channels_last(images)
+    images = channels_last(images, weight)
     if groups == 1 and _in_blocks(weight, stride, dilation):
         return _by_blocks(images, weight, stride)
     return functional.conv_transpose2d(images, weight, None, stride, 0, 0, groups, dilation)
