@@ -16,9 +16,9 @@ _BYTES = 2**19  # of a tensor's tile: some temporaries of it fit in a second-lev
 def row_tiles(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     """Cut tensors of one length into tiles of rows, of about 512 KiB of the first one."""
     first = tensors[0]
-    rows = max(1, len(first))
-    if first.device.type == "cpu":
-        rows = max(1, _BYTES * rows // max(1, first.numel() * first.element_size()))
+    if is_one_tile(first):
+        return iter((tensors,))
+    rows = max(1, _BYTES * len(first) // (first.numel() * first.element_size()))
     return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
 
 

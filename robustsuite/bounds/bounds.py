@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.tiles import row_tiles
+from robustsuite.tiles import is_one_tile, row_tiles
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +30,7 @@ class Bounds:
 
     def sum_and_width(self) -> tuple[Tensor, Tensor]:
         """Give ``lower + upper`` and ``upper - lower``: a linear map takes each to its own by one product."""
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and not is_one_tile(self.lower):
             return _sum_and_difference(self.upper, self.lower, False)
         return self.lower + self.upper, self.upper - self.lower
 
@@ -95,10 +95,12 @@ class Centered(Bounds):
             return self._ends
         assert self._pair is not None
         total, width = self._pair
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and not is_one_tile(total):
             upper, lower = _sum_and_difference(total, width, True)
         else:
-            upper, lower = (total + width).mul_(0.5), (total - width).mul_(0.5)
+            upper = torch.lerp(width, total, 0.5)
+            lower = upper - width
+        if not torch.is_grad_enabled():
             if total.requires_grad or width.requires_grad:
                 return lower, upper  # without the gradient that a later call may want
             object.__setattr__(self, "_pair", None)

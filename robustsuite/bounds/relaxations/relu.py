@@ -59,7 +59,7 @@ class ReLU(Relaxation):
         if self._slope or not isinstance(ends, Centered):
             return Bounds(self(ends.lower), self(ends.upper))
         total, width = ends.sum_and_width()
-        if not torch.is_grad_enabled() and is_one_tile(total):
+        if is_one_tile(total):
             low, high = (total - width).relu_(), (total + width).relu_()  # twice the ends
             middle = torch.lerp(low, high, 0.5)
             return Centered(middle, middle - low)
