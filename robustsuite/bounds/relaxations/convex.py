@@ -55,11 +55,8 @@ class Convex(Relaxation):
         return low_end, high_end
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
-        if self.overflows and not bool(self(u).isfinite().all()):
-            raise UnboundedOutput(
-                f"{self.name} overflows on this region, where its argument reaches {float(u.max()):.3g}; use a smaller "
-                "eps, or subtract a constant from the argument (softmax and logsumexp do so by themselves)"
-            )
+        if lower is None and upper is None:
+            self._check_overflow(u)
         choice = lower if self.sign > 0 else upper
         point = self._middle(l, u) if choice is None else l + choice * (u - l)
         # At the border of its domain a function may be vertical: no tangent touches there.
@@ -84,7 +81,16 @@ class Convex(Relaxation):
     def _middle(self, l: Tensor, u: Tensor) -> Tensor:
         return torch.minimum((l + u) / 2, l + self.reach)
 
+    def _check_overflow(self, u: Tensor) -> None:
+        # A wait for the device: so once for an interval, not at each step of an optimiser.
+        if self.overflows and not bool(self(u).isfinite().all()):
+            raise UnboundedOutput(
+                f"{self.name} overflows on this region, where its argument reaches {float(u.max()):.3g}; use a smaller "
+                "eps, or subtract a constant from the argument (softmax and logsumexp do so by themselves)"
+            )
+
     def initial(self, l: Tensor, u: Tensor) -> Thetas:
+        self._check_overflow(u)
         room = u - l
         choice = torch.where(room > 0, (self._middle(l, u) - l) / torch.where(room > 0, room, 1.0), 0.5)
         return Thetas(lower=choice) if self.sign > 0 else Thetas(upper=choice)

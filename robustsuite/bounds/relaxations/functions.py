@@ -83,9 +83,8 @@ MISH = Curve(
     (-1.19243121451549521,),
 )
 
-EXP = Convex(
-    "exp", torch.exp, derivatives.OF_EXP, reach=0.99, overflows=True
-)  # the tangent stays positive on [l, u]
+# With this reach the tangent stays positive on [l, u].
+EXP = Convex("exp", torch.exp, derivatives.OF_EXP, reach=0.99, overflows=True)
 LOG = Convex("log", torch.log, derivatives.OF_LOG, -1, domain=(0.0, torch.inf))
 SQRT = Convex("sqrt", torch.sqrt, derivatives.OF_SQRT, -1, domain=_FROM_ZERO)
 RSQRT = Convex("rsqrt", torch.rsqrt, derivatives.OF_RSQRT, domain=(0.0, torch.inf))

@@ -14,8 +14,9 @@ from robustsuite.bounds.program import Nonlinear, Thetas
 from robustsuite.norms import pairing
 
 _NARROW = 1e-3  # widths from which on (1 - exp(-w)) / w and its gradient are free of cancellation
-
-_LEAST = 1 / 16
+_LEAST = (
+    1 / 16
+)  # how far from the lower ends the tangent of the plane above touches: there the sum may round to 0
 
 
 class LogSumExp(Nonlinear):
@@ -28,6 +29,9 @@ class LogSumExp(Nonlinear):
     Source: Wei et al. 2023 (2303.01713), section 3 (bounds of the log-sum-exp).
     """
 
+    def __init__(self) -> None:
+        self._default: tuple[Bounds, tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
+
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0].logsumexp(-1)
 
@@ -38,7 +42,7 @@ class LogSumExp(Nonlinear):
         return Bounds(xs[0].lower.logsumexp(-1), xs[0].upper.logsumexp(-1))
 
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
-        (lower_slope, below), (upper_slope, above) = _planes(inputs[0].lower, inputs[0].upper, 0.5, 0.5)
+        lower_slope, below, upper_slope, above = self._default_planes(inputs[0])
         terms = xs[0].scaled(lower_slope, upper_slope).mapped(lambda t: t.sum(-1))
         return terms.shifted(below, above)
 
@@ -46,9 +50,15 @@ class LogSumExp(Nonlinear):
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:
         dense = form.dense()
-        l, u = (dense.take_input(end).unsqueeze(1) for end in (inputs[0].lower, inputs[0].upper))
-        low, high = (0.5 if t is None else t.unsqueeze(-1) for t in (thetas.lower, thetas.upper))
-        (lower_slope, below), (upper_slope, above) = _planes(l, u, low, high)
+        if thetas.lower is None or thetas.upper is None:
+            lower_slope, below, upper_slope, above = (
+                dense.take_input(part).unsqueeze(1) for part in self._default_planes(inputs[0])
+            )
+        else:
+            l, u = (dense.take_input(end).unsqueeze(1) for end in (inputs[0].lower, inputs[0].upper))
+            lower_slope, below, upper_slope, above = _planes(
+                l, u, thetas.lower.unsqueeze(-1), thetas.upper.unsqueeze(-1)
+            )
         a = dense.a
         rising = a.clamp(min=0)
         falling = a - rising
@@ -59,30 +69,32 @@ class LogSumExp(Nonlinear):
         half = torch.full_like(inputs[0].lower[..., 0], 0.5)
         return Thetas(lower=half, upper=half.clone())
 
+    def _default_planes(self, ends: Bounds) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Give the default planes; many backward passes ask for those of the same interval."""
+        if self._default is None or self._default[0] is not ends:
+            half = torch.full_like(ends.lower[..., :1], 0.5)
+            self._default = ends, _planes(ends.lower, ends.upper, half, half)
+        return self._default[1]
 
-def _planes(
-    l: Tensor, u: Tensor, low: Tensor | float, high: Tensor | float
-) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Give slope and constant of the plane below and of the one above.
+
+def _planes(l: Tensor, u: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Give slope and constant of the plane below, then those of the one above.
 
     Args:
         l, u: ends, shape (..., n).
         low, high: points of the tangents, in [0, 1], shape (..., 1).
     """
-    width = u - l
-    at = torch.lerp(l, u, low) if isinstance(low, Tensor) else l + low * width
+    at = torch.lerp(l, u, low)
     lower_slope = at.softmax(-1)
     below = at.logsumexp(-1) - (lower_slope * at).sum(-1)
     largest = u.amax(-1, keepdim=True)
     start, end = (l - largest).exp(), (u - largest).exp()
-    chord = end * mean_decay(width)
-    # Not at the lower ends themselves, where the sum may be 0 in rounding.
-    high = _LEAST + (1 - _LEAST) * high
-    at = torch.lerp(l, u, high) if isinstance(high, Tensor) else l + high * width
+    chord = end * mean_decay(u - l)
+    at = torch.lerp(l, u, _LEAST + (1 - _LEAST) * high)
     total = (start + chord * (at - l)).sum(-1, keepdim=True)
     upper_slope = chord / total
     above = (largest + total.log()).squeeze(-1) - (upper_slope * at).sum(-1)
-    return (lower_slope, below), (upper_slope, above)
+    return lower_slope, below, upper_slope, above
 
 
 def mean_decay(width: Tensor) -> Tensor:

@@ -130,7 +130,7 @@ class MatrixProduct(Nonlinear):
     """
 
     def __init__(self) -> None:
-        self._default: tuple[Bounds, Bounds, tuple[Tensor, Tensor]] | None = None
+        self._default: tuple[Bounds, Bounds, tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] @ xs[1]
@@ -170,12 +170,12 @@ class MatrixProduct(Nonlinear):
         lx, ux, ly, uy = (dense.take_input(t).unsqueeze(1) for t in (x.lower, x.upper, y.lower, y.upper))
         a = dense.a.contiguous()
         if thetas.lower is None and thetas.upper is None:
-            low, high = (dense.take_input(w).unsqueeze(1) for w in self._weights(x, y))
+            low, high, below, above = (dense.take_input(t).unsqueeze(1) for t in self._defaults(x, y))
         else:
             half = a.new_tensor(0.5)
             low = half if thetas.lower is None else thetas.lower
             high = half if thetas.upper is None else thetas.upper
-        below, above = torch.lerp(ux @ uy, lx @ ly, low), torch.lerp(ux @ ly, lx @ uy, high)
+            below, above = torch.lerp(ux @ uy, lx @ ly, low), torch.lerp(ux @ ly, lx @ uy, high)
         constant = pairing(a, above) + pairing(a.clamp(min=0), below - above)
         # With the specs between the result's rows and columns, both products are one matrix product for all specs.
         a, low, high = (t.movedim(1, -2) if t.dim() else t for t in (a, low, high))
@@ -197,11 +197,12 @@ class MatrixProduct(Nonlinear):
         return (dense.like(for_x), dense.like(for_y)), -constant
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
-        low, high = self._weights(*inputs)
+        low, high, _, _ = self._defaults(*inputs)
         return Thetas(lower=low.clone(), upper=high.clone())
 
-    def _weights(self, x: Bounds, y: Bounds) -> tuple[Tensor, Tensor]:
-        """Give the default weights of the first lower and of the first upper plane; asked for by every pass."""
+    def _defaults(self, x: Bounds, y: Bounds) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Give the default weights of the first lower and of the first upper plane, and the negated constants of the
+        mixtures; every pass asks for them."""
         if self._default is not None and self._default[0] is x and self._default[1] is y:
             return self._default[2]
         lx, ux, ly, uy = x.lower, x.upper, y.lower, y.upper
@@ -209,9 +210,10 @@ class MatrixProduct(Nonlinear):
         with_lx = (ux.abs() - lx.abs()) @ (uy - ly) >= 0
         with_ly = (ux - lx) @ (uy.abs() - ly.abs()) >= 0
         low, high = torch.where(share_y, with_lx, with_ly), torch.where(share_y, with_lx, ~with_ly)
-        weights = low.to(lx.dtype), high.to(lx.dtype)
-        self._default = x, y, weights
-        return weights
+        low, high = low.to(lx.dtype), high.to(lx.dtype)
+        below, above = torch.lerp(ux @ uy, lx @ ly, low), torch.lerp(ux @ ly, lx @ uy, high)
+        self._default = x, y, (low, high, below, above)
+        return self._default[2]
 
 
 def _for_columns(weight: Tensor, columns: Tensor) -> Tensor:

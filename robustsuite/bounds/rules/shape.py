@@ -19,7 +19,20 @@ from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 aten = torch.ops.aten
 
 
-class Reshape(Affine):
+class _Moved(Affine):
+    """Each entry of the output is one of the input's, and none is used twice."""
+
+    def interval(self, *xs: Bounds) -> Bounds:
+        return xs[0].mapped(self.forward)
+
+    def terms(self) -> int:
+        return 1
+
+    def keeps_features_apart(self) -> bool:
+        return True
+
+
+class Reshape(_Moved):
     """See the same entries, in the same order, in another shape."""
 
     def __init__(self, before: Shape, after: Shape) -> None:
@@ -28,23 +41,14 @@ class Reshape(Affine):
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0].reshape(len(xs[0]), *self._after)
 
-    def interval(self, *xs: Bounds) -> Bounds:
-        return xs[0].mapped(self.forward)
-
-    def terms(self) -> int:
-        return 1
-
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         if isinstance(form, OneHot | Picks):
             return (form.reshaped(self._before),)
         dense = form.dense()
         return (dense.like(dense.a.reshape(*dense.a.shape[:2], *self._before)),)
 
-    def keeps_features_apart(self) -> bool:
-        return True
 
-
-class Permute(Affine):
+class Permute(_Moved):
     """Reorder the axes of an example."""
 
     def __init__(self, order: Sequence[int]) -> None:
@@ -54,18 +58,9 @@ class Permute(Affine):
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0].permute(0, *(axis + 1 for axis in self._order))
 
-    def interval(self, *xs: Bounds) -> Bounds:
-        return xs[0].mapped(self.forward)
-
-    def terms(self) -> int:
-        return 1
-
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()
         return (dense.like(dense.a.permute(0, 1, *(axis + 2 for axis in self._inverse))),)
-
-    def keeps_features_apart(self) -> bool:
-        return True
 
 
 class Expand(Affine):
@@ -109,7 +104,7 @@ class Concatenate(Affine):
         return tuple(dense.like(part) for part in parts)
 
 
-class Slice(Affine):
+class Slice(_Moved):
     """Keep the entries of a slice along an axis."""
 
     def __init__(self, before: Shape, axis: int, kept: slice) -> None:
@@ -119,18 +114,9 @@ class Slice(Affine):
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0][self._index]
 
-    def interval(self, *xs: Bounds) -> Bounds:
-        return xs[0].mapped(self.forward)
-
-    def terms(self) -> int:
-        return 1
-
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         dense = form.dense()
         return (Pieces(dense.rows, self._before, (((slice(None), *self._index), dense.a),)),)
-
-    def keeps_features_apart(self) -> bool:
-        return True
 
 
 class Shift(Affine):
