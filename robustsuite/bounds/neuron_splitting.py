@@ -27,6 +27,7 @@ from robustsuite.perturbation import Region
 
 _BATCH = 64  # domains that are split at once
 _STEPS = 6  # from the parents' choices
+_WEIGHT = 0.1  # of what a split may gain besides a line's height over the function
 _ATTACK = 0.1  # share of the time left that the second, longer attack may take
 _LR_ALPHA, _LR_BETA, _DECAY = 0.1, 0.05, 0.95
 _ROOT_STEPS = 20
@@ -131,8 +132,8 @@ def split_neurons(query: Query) -> tuple[bool, Point | None, int]:
 
 
 def splittable(program: Program) -> list[int]:
-    """Give the steps whose output enters an elementwise nonlinearity."""
-    return sorted({step.inputs[0] for step in program.steps if isinstance(step.op, Unary)})
+    """Give the steps whose output enters a nonlinearity."""
+    return sorted({i for step in program.steps if isinstance(step.op, Nonlinear) for i in step.inputs})
 
 
 class _Solver:
@@ -173,7 +174,7 @@ class _Solver:
         with torch.no_grad():
             for i, step in enumerate(self._program.steps):
                 old = self._root[i]
-                if isinstance(step.op, Input) or old is GONE:
+                if old is GONE:
                     intervals.append(step_interval(step, intervals, regions))
                     continue
                 new = step_interval(step, intervals, regions)
@@ -231,9 +232,10 @@ class _Solver:
                     return taken.expand(shape).clone().requires_grad_()
 
                 thetas[index] = Thetas(spread(initial.lower), spread(initial.upper))
-            source = self._program.steps[index].inputs[0]
-            if source in betas and isinstance(op, Unary):
-                scores[source] = _score(op, here, inputs[0])
+            for source, score in zip(
+                self._program.steps[index].inputs, _scores(op, here, inputs), strict=True
+            ):
+                scores[source] = torch.maximum(scores[source], score) if source in scores else score
             return thetas[index]
 
         def constrain(index: int, here: LinearForm) -> tuple[LinearForm, Tensor | None]:
@@ -244,13 +246,16 @@ class _Solver:
             at_low, at_high = betas[index][0] * raised[index], betas[index][1] * lowered[index]
             dense = here.dense()
             a = dense.a - (at_low - at_high).unsqueeze(1)
-            constant = (at_low * domains.lower[index] - at_high * domains.upper[index]).flatten(1).sum(1)
+            # What pads a maximum is -inf at both ends, and never split.
+            low, high = (end[index].nan_to_num(0.0, 0.0, 0.0) for end in (domains.lower, domains.upper))
+            constant = (at_low * low - at_high * high).flatten(1).sum(1)
             return dense.with_coefficients(a), constant.unsqueeze(1)
 
         best = torch.full_like(offset, -torch.inf)
         with torch.enable_grad():
             optimiser: torch.optim.Adam | None = None
             for step in range(steps + 1):
+                scores.clear()
                 value = offset + lower_bound(
                     self._program,
                     intervals,
@@ -262,10 +267,10 @@ class _Solver:
                 )
                 best = torch.maximum(best, value.detach())
                 done = bool((best.amax(1) > 0).all())
-                if step == steps or done or self._query.out_of_time():
-                    break
                 alphas = [t for pair in thetas.values() for t in (pair.lower, pair.upper) if t is not None]
                 free_betas = [b for pair in betas.values() for b in pair]
+                if step == steps or done or self._query.out_of_time() or not (alphas or free_betas):
+                    break
                 if optimiser is None:
                     optimiser = torch.optim.Adam(
                         [{"params": alphas, "lr": _LR_ALPHA}, {"params": free_betas, "lr": _LR_BETA}]
@@ -309,27 +314,45 @@ class _Solver:
         return self._query.violation(tuple(points))
 
 
+def _scores(op: Nonlinear, form: LinearForm, inputs: Sequence[Bounds]) -> list[Tensor]:
+    """Estimate how much a split of each entry of a step's inputs would raise the bound, shapes (domains, *shape).
+
+    Of an elementwise function, by its part in the relaxation's gap; else by how much the entry moves the plane.
+    """
+    with torch.no_grad():
+        if isinstance(op, Unary):
+            return [_score(op, form, inputs[0])]
+        parts, _ = op.backward(form, inputs, Thetas())
+        return [
+            torch.where(
+                op.unresolved(inputs, i), _WEIGHT * part.dense().a.abs().amax(1) * ends.width + 1e-12, 0.0
+            )
+            for i, (part, ends) in enumerate(zip(parts, inputs, strict=True))
+        ]
+
+
 def _score(op: Unary, form: LinearForm, ends: Bounds) -> Tensor:
-    """Estimate how much a split of each neuron would raise the bound: its part in the relaxation's gap.
+    """Give each neuron's part in the relaxation's gap.
 
     A negative coefficient pays the upper line's height over the function, a positive one the lower line's depth.
     """
-    with torch.no_grad():
-        l, u = ends.lower, ends.upper
-        lines = op.relaxation.lines(l, u, None, None)
-        middle = torch.zeros_like(l) if isinstance(op.relaxation, ReLU) else (l + u) / 2
-        value = op.relaxation(middle)
-        above = lines.upper_slope * middle + lines.upper_intercept - value
-        a = form.dense().a.detach()
-        falling, rising = (-a).clamp(min=0).amax(1), a.clamp(min=0).amax(1)
-        unresolved = op.relaxation.unresolved(l, u)
-        gap = falling * above + 0.1 * rising * torch.minimum(-l, u).clamp(min=0)
-        return torch.where(unresolved, gap + 1e-12, 0.0)
+    l, u = ends.lower, ends.upper
+    lines = op.relaxation.lines(l, u, None, None)
+    middle = torch.zeros_like(l) if isinstance(op.relaxation, ReLU) else (l + u) / 2
+    value = op.relaxation(middle)
+    above = lines.upper_slope * middle + lines.upper_intercept - value
+    a = form.dense().a.detach()
+    falling, rising = (-a).clamp(min=0).amax(1), a.clamp(min=0).amax(1)
+    unresolved = op.relaxation.unresolved(l, u)
+    gap = falling * above + _WEIGHT * rising * torch.minimum(-l, u).clamp(min=0)
+    return torch.where(unresolved, gap + 1e-12, 0.0)
 
 
 def _split(domains: _Domains, scores: dict[int, Tensor]) -> _Domains | None:
     """Cut each domain in two at its neuron of the highest score; None where nothing is left to split."""
     order = sorted(scores)
+    if not order:
+        return None
     flat = torch.cat([scores[i].flatten(1) for i in order], 1)
     top, chosen = flat.max(1)
     if bool((top <= 0).any()):

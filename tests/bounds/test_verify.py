@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from robustsuite import Linf, attacks, bounds
 from robustsuite.bounds import Answer
@@ -58,6 +61,48 @@ def test_splitting_proves_what_bounds_alone_cannot() -> None:
             assert verdict.answer is not Answer.UNKNOWN
             return
     pytest.fail("alpha-CROWN proved every radius; the test needs another network")
+
+
+class _WithoutUnary(nn.Module):
+    """A wide input, and one nonlinearity that is no elementwise function."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.second, self.last, self._join = (
+            nn.Linear(60, 4),
+            nn.Linear(60, 4),
+            nn.Linear(4, 3),
+            join,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.last(self._join(self.first(x), self.second(x)))
+        assert isinstance(y, Tensor)
+        return y
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda a, b: a * b,
+        lambda a, b: torch.stack([a, b], -1).amax(-1),
+        lambda a, b: torch.stack([4 * a, 4 * b], -1).logsumexp(-1),
+        lambda a, b: functional.max_pool1d(torch.stack([a, b], 1), 3, stride=1, padding=1).sum(1),
+    ],
+    ids=["product", "maximum", "logsumexp", "padded max pool"],
+)
+def test_every_nonlinearity_can_be_split(join: Callable[[Tensor, Tensor], Tensor]) -> None:
+    torch.manual_seed(1)
+    model, x = _WithoutUnary(join).eval(), torch.randn(1, 60)
+    y = model(x).argmax(1)
+    net, rows = bounds.trace(model, x), bounds.margins(3, y)
+    low, high = 0.0, 1.0
+    for _ in range(10):
+        eps = (low + high) / 2
+        lower = bounds.alpha_crown(net, Linf(eps).around(x), objective=rows, upper=False).lower
+        low, high = (eps, high) if bool((lower > 0).all()) else (low, eps)
+    (verdict,) = bounds.verify(net, Linf(1.03 * low).around(x), rows, timeout=30)
+    assert verdict.answer is not Answer.UNKNOWN
 
 
 def test_a_group_is_violated_only_by_all_of_its_rows() -> None:
