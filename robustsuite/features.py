@@ -60,6 +60,15 @@ def spread(value: PerFeature, x: Tensor, name: str) -> Tensor:
         ) from None
 
 
+def owned(x: Tensor) -> Tensor:
+    """Give a copy of a tensor, through which gradients flow; axes that repeat one entry go on repeating it."""
+    repeats = tuple(
+        slice(0, 1) if stride == 0 and size > 1 else slice(None)
+        for stride, size in zip(x.stride(), x.shape, strict=True)
+    )
+    return x[repeats].clone().expand(x.shape)
+
+
 def check_finite(x: Tensor) -> None:
     """Check that a batch of examples holds finite floating point numbers.
 

@@ -350,9 +350,9 @@ class _Lp(Perturbation):
                     f"x has values in [{float(x.min()):.4g}, {float(x.max()):.4g}], outside clip {self.clip}; "
                     "scale the data to the clip range, or give the clip range of the data"
                 )
-            x = x.clamp(low, high)  # data scaled by 255 may be an ulp outside
             lower, upper = lower.clamp(low, high), upper.clamp(low, high)
-        return x, scale, lower, upper
+            return x.clamp(low, high), scale, lower, upper  # data scaled by 255 may be an ulp outside
+        return features.owned(x), scale, lower, upper
 
 
 @dataclass(frozen=True, slots=True)

@@ -247,11 +247,12 @@ class Substitutions(Perturbation):
                 f"{(batch, length, *vector)}: pass the vectors of the same sequences"
             )
         candidates = self.candidates.to(x)
-        mask = torch.ones(candidates.shape[:3], dtype=torch.bool) if self.mask is None else self.mask
+        mask = torch.ones(candidates.shape[:3], dtype=torch.bool) if self.mask is None else self.mask.clone()
         if self.share < 1:
             candidates = torch.lerp(x.unsqueeze(2), candidates, self.share)
         budget = length if self.budget is None else self.budget
-        return SubstitutionRegion(x, candidates, mask.to(x.device), budget)
+        candidates = features.owned(candidates) if candidates is self.candidates else candidates
+        return SubstitutionRegion(features.owned(x), candidates, mask.to(x.device), budget)
 
     def scaled(self, factor: float) -> Substitutions:
         """Give the same candidates at `factor` times the distance, the share of the way at most 1."""

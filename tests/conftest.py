@@ -30,3 +30,11 @@ def data_folder() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep all tests of one case in one process, where it is traced once."""
+    for item in items:
+        case = getattr(item, "callspec", None) and item.callspec.params.get("case")  # type: ignore[attr-defined]
+        if case is not None:
+            item.add_marker(pytest.mark.xdist_group(str(case)))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,9 +14,12 @@ from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 from torch.nn.modules.dropout import _DropoutNd
 
+from robustsuite.bounds import agreement, separation
+from robustsuite.bounds.baked import Snapshot, snapshot
+from robustsuite.bounds.calls import Call, calls_of
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import TABLE
-from robustsuite.errors import InvalidInput, RobustsuiteError, UnsupportedOperator
+from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.perturbation import Region
 
 
@@ -39,7 +41,7 @@ class Graph:
     input_shapes: tuple[tuple[int, ...], ...]
     output_shape: tuple[int, ...]
     _traced: nn.Module
-    _calls: tuple[_Call, ...]
+    _calls: tuple[Call, ...]
     _output: fx.Node
     _live: dict[str, str]
     _constants: dict[str, Tensor]
@@ -47,6 +49,7 @@ class Graph:
     _dropouts: tuple[tuple[str, _DropoutNd], ...]
     _extend: tuple[Callable[[Program], Ref], ...] = ()
     sound: bool = False
+    _baked: Snapshot | None = None
 
     def bind(self, regions: Sequence[Region]) -> Program:
         """Write the network as a program for a batch of regions, with the parameters' present values.
@@ -56,27 +59,46 @@ class Graph:
             UnsupportedOperator: an operator has no rule.
         """
         self._check(regions)
+        if self._baked is not None:
+            self._baked.check()
         program = Program([region.center.unsqueeze(1) for region in regions], sound=self.sound)
-        inputs = iter(Ref(i, step.shape) for i, step in enumerate(program.steps))
-        values: dict[fx.Node, Any] = {}
-        device = regions[0].center.device
+        values = self.placeholders([Ref(i, step.shape) for i, step in enumerate(program.steps)])
         for call in self._calls:
-            if call.name in self._live:
-                values[call.node] = _attribute(self._traced, self._live[call.name])
-            elif call.name in self._constants:
-                values[call.node] = self._constants[call.name].to(device)
-            elif call.function is None:
-                values[call.node] = next(inputs)
-            else:
+            if call.function is not None:
                 program.begin(call.where, partial(_in_training, self._traced, call.node))
                 values[call.node] = call.apply(program, values)
         output = values[self._output]
         if not isinstance(output, Ref):
             raise InvalidInput("the network's output does not depend on its input; nothing to bound")
+        if output.masked is not None and bool(output.masked.any()):
+            raise UnsupportedOperator(
+                "the network's output has entries of -inf (of a mask); nothing bounds them"
+            )
         program.output = output.index
         for extend in self._extend:
             program.output = extend(program).index
         return program
+
+    def placeholders(self, inputs: Sequence[Any]) -> dict[fx.Node, Any]:
+        """Give what the traced graph starts from: the inputs, and the present parameters, buffers and constants."""
+        values: dict[fx.Node, Any] = {}
+        given = iter(inputs)
+        for call in self._calls:
+            if call.function is not None:
+                continue
+            if call.name in self._live:
+                value = _attribute(self._traced, self._live[call.name])
+                if value.shape != call.node.meta["val"].shape:
+                    raise InvalidInput(
+                        f"'{self._live[call.name]}' had shape {tuple(call.node.meta['val'].shape)} when the module was "
+                        f"traced and has {tuple(value.shape)} now; trace again"
+                    )
+                values[call.node] = value
+            elif call.name in self._constants:
+                values[call.node] = self._constants[call.name]
+            else:
+                values[call.node] = next(given)
+        return values
 
     def derive(
         self, module: nn.Module, output_shape: tuple[int, ...], extend: Callable[[Program], Ref]
@@ -117,82 +139,6 @@ class Graph:
                     f"dropout '{name}' is in training mode and has no fixed function to bound; "
                     "call model.eval(), or remove the dropout while training with bounds"
                 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """A node of the traced graph, looked through once so that binding it takes little.
-
-    Attributes:
-        node: the node.
-        name: of a placeholder; empty for an operator.
-        function: the operator; None for an input.
-        rule: writes the operator as steps, where something that it takes is perturbed; None where nothing is.
-        where: for messages.
-        nested: whether nodes may stand inside of lists among the arguments.
-    """
-
-    node: fx.Node
-    name: str = ""
-    function: Callable[..., Any] | None = None
-    rule: Callable[..., Any] | None = None
-    where: str = ""
-    nested: bool = False
-
-    def apply(self, program: Program, values: Mapping[fx.Node, Any]) -> Any:
-        """Add the operator's steps to a program, or compute it where all that it takes is constant."""
-        args: Sequence[Any] = self.node.args
-        kwargs: Mapping[str, Any] = self.node.kwargs
-        if self.nested:
-            args, kwargs = fx.map_arg(args, values.__getitem__), fx.map_arg(kwargs, values.__getitem__)
-        else:
-            args = [values[a] if isinstance(a, fx.Node) else a for a in args]
-        assert self.function is not None
-        if self.rule is None or not any(map(_is_perturbed, (*args, *kwargs.values()))):
-            return self.function(*args, **kwargs)
-        try:
-            return self.rule(program, *args, **kwargs)
-        except RobustsuiteError:
-            raise
-        except (AssertionError, AttributeError, TypeError) as error:
-            if not any(map(_is_perturbed, (*args[1:], *kwargs.values()))):
-                raise
-            raise UnsupportedOperator(
-                f"the bounding rule of '{_name(self.node)}' at {self.where} cannot have its further arguments "
-                "perturbed; leave the parameters or inputs that they come from unperturbed"
-            ) from error
-
-
-def _is_perturbed(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_is_perturbed, value))
-    return isinstance(value, Ref)
-
-
-def _calls(nodes: Sequence[fx.Node], constant: Container[str]) -> tuple[_Call, ...]:
-    """Look through the nodes; operators without a rule are refused now, not at the first bound."""
-    depends: set[fx.Node] = set()
-    calls = []
-    for node in nodes:
-        if node.op == "placeholder":
-            if node.name not in constant:
-                depends.add(node)
-            calls.append(_Call(node, node.name))
-            continue
-        assert callable(node.target)
-        rule = None
-        if any(source in depends for source in node.all_input_nodes):
-            depends.add(node)
-            if node.target is not operator.getitem:
-                rule = TABLE.get(node.target)
-                if rule is None:
-                    raise UnsupportedOperator(
-                        f"no bounding rule for operator '{_name(node)}' at {_where(node)}; rewrite this part with "
-                        "supported operators, or add a rule to a table in robustsuite/bounds/rules"
-                    )
-        nested = bool(node.kwargs) or any(isinstance(a, list | tuple | dict | slice) for a in node.args)
-        calls.append(_Call(node, "", node.target, rule, _where(node), nested))
-    return tuple(calls)
 
 
 def _in_training(module: nn.Module, node: fx.Node) -> bool:
@@ -274,7 +220,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
                 "one to bound"
             )
         nodes = tuple(exported.graph.nodes)
-        calls = _calls(nodes[:-1], set(live) | set(constants))
+        calls = calls_of(nodes[:-1], set(live) | set(constants), first[0].dtype)
         output_node = _first_output(nodes[-1].args)
         output_shape = tuple(output_node.meta["val"].shape)
         graph = Graph(
@@ -290,33 +236,17 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
             _weight=next((n for n, p in module.named_parameters() if p.is_floating_point()), None),
             _dropouts=tuple((n, part) for n, part in module.named_modules() if isinstance(part, _DropoutNd)),
         )
-        _check_examples_stay_apart(graph, examples)
+        baked = snapshot(module)
+        agreement.check_rules(calls, graph.placeholders(first))
+        agreement.check_module(graph, examples)
+        separation.check(module, examples)
+        graph = replace(graph, _baked=baked.kept())
     return graph
 
 
 def _first_output(args: Any) -> Any:
     """Give the first of a graph's outputs; the others (buffer updates) are of no concern to bounds."""
     return args[0][0]
-
-
-def _check_examples_stay_apart(graph: Graph, examples: Sequence[Tensor]) -> None:
-    """Compare the graph, which sees one example at a time, with the module on a batch of two different ones."""
-    from robustsuite.perturbation import BoxRegion
-
-    batch = [torch.cat([value[:1], value[-1:] * 0.5 + 0.25]).detach() for value in examples]
-    with torch.no_grad():
-        expected = graph.module(*batch)
-        program = graph.bind([BoxRegion(value, value, value) for value in batch])
-        got = program.value(Ref(program.output, ()))
-    if expected.numel() == got.numel():
-        gap = (expected.reshape(2, -1) - got.reshape(2, -1)).abs().max() if got.numel() else torch.zeros(())
-        if bool(gap <= 1e-3 * (1 + expected.abs().max())) or bool(gap.isnan()):
-            return
-    raise InvalidInput(
-        "the module's output for one example depends on the others in its batch (or on the batch size); "
-        "bounds are for functions of one example: look for operations across the first axis, "
-        "and for squeeze() without a dimension"
-    )
 
 
 @contextmanager
@@ -343,17 +273,3 @@ def _has_attribute(module: nn.Module, path: str) -> bool:
         return isinstance(_attribute(module, path), Tensor)
     except (AttributeError, AssertionError):
         return False
-
-
-def _name(node: fx.Node) -> str:
-    return str(node.target).removesuffix(".default")
-
-
-def _where(node: fx.Node) -> str:
-    """Name the module a node came from: 'layers.0 (torch.nn.modules.linear.Linear)'."""
-    stack = [entry for entry in (node.meta.get("nn_module_stack") or {}).values() if entry[0]]
-    if not stack:
-        return f"{_name(node)} of the traced module"
-    path, kind = stack[-1]
-    kind = kind if isinstance(kind, str) else kind.__name__
-    return f"{_name(node)} of module '{path}' ({kind.rsplit('.', 1)[-1]})"

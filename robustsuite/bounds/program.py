@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -147,10 +147,19 @@ Refine = Callable[[Sequence[Bounds]], Bounds]
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A tensor that depends on the input: the output of step `index`, of static shape `shape`."""
+    """A tensor that depends on the input: the output of step `index`, of static shape `shape`.
+
+    Attributes:
+        index: of the step.
+        shape: of one example.
+        dtype: what the network keeps the tensor in; steps themselves compute in the dtype of the inputs.
+        masked: which entries stand for minus infinity, shape `shape` (see `robustsuite.bounds.masks`); None: none.
+    """
 
     index: int
     shape: Shape
+    dtype: torch.dtype | None = None
+    masked: Tensor | None = field(default=None, compare=False)
 
     @property
     def numel(self) -> int:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
+from robustsuite import features
 from robustsuite.bounds.graph import Graph, trace
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import L1, L2, BoxRegion, Linf, Region
@@ -81,7 +82,7 @@ class Weights:
             inputs: a batch that does not move, a region that does, or a tuple of such for several inputs.
         """
         given = inputs if isinstance(inputs, tuple) else (inputs,)
-        regions = [BoxRegion(x, x, x) if isinstance(x, Tensor) else x for x in given]
+        regions = [_fixed(x) if isinstance(x, Tensor) else x for x in given]
         batch = len(regions[0].center)
         moving = []
         for value in self.of(module).values():
@@ -106,6 +107,11 @@ class Weights:
             for known, value in parameters.items()
             if any(fnmatchcase(known, name) for name in self.names)
         }
+
+
+def _fixed(x: Tensor) -> Region:
+    x = features.owned(x)
+    return BoxRegion(x, x, x)
 
 
 def _for_each(value: Tensor, batch: int) -> Tensor:

@@ -64,7 +64,7 @@ def _descend(
         best = torch.minimum(best, value.detach())
         if step == steps or not value.requires_grad:
             break
-        (gradient,) = torch.autograd.grad(value.sum(), point)
+        (gradient,) = torch.autograd.grad(value.sum(), point, allow_unused=True, materialize_grads=True)
         size = 1.0 if step == 0 else 0.5 * (1 - step / steps)
         point = copies.project(point.detach() - size * copies.ascent(gradient.nan_to_num()))
     best = best.view(batch, outputs, 2)

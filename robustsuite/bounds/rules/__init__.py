@@ -3,6 +3,7 @@
 from robustsuite.bounds.rules import (
     activation,
     arithmetic,
+    casting,
     convolution,
     creation,
     indexing,
@@ -19,6 +20,7 @@ from robustsuite.bounds.rules.table import Rule, Table
 TABLE: Table = {
     **activation.TABLE,
     **arithmetic.TABLE,
+    **casting.TABLE,
     **convolution.TABLE,
     **creation.TABLE,
     **indexing.TABLE,

@@ -27,7 +27,7 @@ aten = torch.ops.aten
 
 def of(relaxation: Relaxation) -> Callable[..., Ref]:
     """Make the rule of a function without options."""
-    return lambda g, x, *args, **kwargs: apply_unary(g, x, relaxation)
+    return lambda g, x: apply_unary(g, x, relaxation)
 
 
 def relu(g: Program, x: Ref) -> Ref:

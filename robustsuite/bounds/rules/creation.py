@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,34 +13,32 @@ from robustsuite.bounds.rules.table import Table, constant_like
 aten = torch.ops.aten
 
 
-def _like(value: float | None = None) -> Callable[..., Tensor]:
-    """Give the rule of an operator that takes the shape of its argument; `value` None: of its second argument."""
-
-    def rule(g: Program, x: Ref, *args: Any, **kwargs: Any) -> Tensor:
-        return torch.full(x.shape, args[0] if value is None else value, **_kind(g, kwargs))
-
-    return rule
+def _full_like(g: Program, x: Ref, value: float, *, dtype: torch.dtype | None = None) -> Tensor:
+    return _new_full(g, x, x.shape, value, dtype=dtype)
 
 
-def _new(value: float | None = None) -> Callable[..., Tensor]:
-    """Give the rule of an operator that is told the shape; `value` None: and the value after it."""
-
-    def rule(g: Program, x: Ref, shape: Sequence[int], *args: Any, **kwargs: Any) -> Tensor:
-        return torch.full(tuple(shape), args[0] if value is None else value, **_kind(g, kwargs))
-
-    return rule
-
-
-def _kind(g: Program, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _new_full(
+    g: Program, x: Ref, shape: Sequence[int], value: float, *, dtype: torch.dtype | None = None
+) -> Tensor:
     kind = constant_like(g)
-    return kind | {"dtype": kwargs.get("dtype") or kind["dtype"]}
+    return torch.full(tuple(shape), value, device=kind["device"], dtype=dtype or x.dtype or kind["dtype"])
+
+
+def _like(value: float) -> Callable[..., Tensor]:
+    """Give the rule of an operator that takes the shape of its argument."""
+    return lambda g, x, *, dtype=None: _full_like(g, x, value, dtype=dtype)
+
+
+def _new(value: float) -> Callable[..., Tensor]:
+    """Give the rule of an operator that is told the shape."""
+    return lambda g, x, shape, *, dtype=None: _new_full(g, x, shape, value, dtype=dtype)
 
 
 TABLE: Table = {
-    aten.full_like.default: _like(),
+    aten.full_like.default: _full_like,
     aten.zeros_like.default: _like(0.0),
     aten.ones_like.default: _like(1.0),
-    aten.new_full.default: _new(),
+    aten.new_full.default: _new_full,
     aten.new_zeros.default: _new(0.0),
     aten.new_ones.default: _new(1.0),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +16,7 @@ from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 aten = torch.ops.aten
 
 
-def _gather(g: Program, x: Ref, dim: int, index: Tensor, **kwargs: Any) -> Ref:
+def _gather(g: Program, x: Ref, dim: int, index: Tensor) -> Ref:
     def pick(t: Tensor) -> Tensor:
         return t.gather(axis_after(dim), index.to(t.device).unsqueeze(0).expand(len(t), *index.shape))
 
@@ -29,8 +28,12 @@ def _index_select(g: Program, x: Ref, dim: int, index: Tensor) -> Ref:
 
 
 def _index(g: Program, x: Ref, indices: Sequence[Tensor | None]) -> Ref:
+    # What the indices make of the entries' numbers: indices that stand apart would take an axis of rows with them.
+    given = tuple(slice(None) if i is None else i.cpu() for i in indices)
+    entries = torch.arange(x.numel).view(x.shape)[given].to(constant_like(g)["device"])
+
     def pick(t: Tensor) -> Tensor:
-        return t[(slice(None), *(slice(None) if i is None else i.to(t.device) for i in indices))]
+        return t.flatten(1)[:, entries.to(t.device)]
 
     return moved(pick)(g, x)
 
@@ -53,16 +56,15 @@ def _image_map(g: Program, x: Ref, function: Callable[[Tensor], Tensor]) -> Ref:
     return g.emit(LinearMap(apply, [x.shape]), x, shape=shape_of(apply, x.shape))
 
 
-def _nearest(g: Program, x: Ref, size: Sequence[int] | None, *args: Any) -> Ref:
-    target = list(size) if size else [int(s * f) for s, f in zip(x.shape[2:], args[-1], strict=True)]
-    return _image_map(g, x, lambda t: functional.interpolate(t, size=target, mode="nearest"))
+def _nearest(g: Program, x: Ref, size: Sequence[int] | None, factors: Sequence[float] | None = None) -> Ref:
+    # A scale given as such decides where pixels are taken, not only how many there are.
+    return _image_map(g, x, lambda t: aten.upsample_nearest2d.vec(t, size, factors))
 
 
-def _bilinear(g: Program, x: Ref, size: Sequence[int] | None, align: bool, *args: Any) -> Ref:
-    target = list(size) if size else [int(s * f) for s, f in zip(x.shape[2:], args[-1], strict=True)]
-    return _image_map(
-        g, x, lambda t: functional.interpolate(t, size=target, mode="bilinear", align_corners=align)
-    )
+def _bilinear(
+    g: Program, x: Ref, size: Sequence[int] | None, align: bool, factors: Sequence[float] | None = None
+) -> Ref:
+    return _image_map(g, x, lambda t: aten.upsample_bilinear2d.vec(t, size, align, factors))
 
 
 def _reflect(g: Program, x: Ref, pad: Sequence[int]) -> Ref:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ from robustsuite.bounds.rules.reduction import mean, total
 from robustsuite.bounds.rules.selection import largest
 from robustsuite.bounds.rules.shape import expand, reshape, shift
 from robustsuite.bounds.rules.table import Table, constant_like
-from robustsuite.errors import InvalidInput
+from robustsuite.errors import InvalidInput, UnsupportedOperator
 
 aten = torch.ops.aten
 
@@ -46,16 +45,29 @@ def batch_norm(
     if g.training:
         clean = g.value(x).transpose(0, 2).flatten(1)  # channels first
         variance, mean = torch.var_mean(clean, 1, correction=0)
+    return normalise(g, x, weight, bias, mean, variance, eps), None, None
+
+
+def normalise(
+    g: Program,
+    x: Ref,
+    weight: Ref | Tensor | None,
+    bias: Ref | Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+) -> Ref:
+    """Normalise each channel (axis 1 of the example) by given statistics."""
     factor = torch.rsqrt(variance + eps)
     space = (-1, *(1,) * (len(x.shape) - 2))
     if isinstance(weight, Ref) or isinstance(bias, Ref):
         normal = shift(g, scale(g, x, factor.view(space)), (-mean * factor).view(space))
-        return _affine(g, normal, _viewed(g, weight, space), _viewed(g, bias, space)), None, None
+        return _affine(g, normal, _viewed(g, weight, space), _viewed(g, bias, space))
     if weight is not None:
         factor = factor * weight
     offset = -mean * factor if bias is None else bias - mean * factor
     scaled = scale(g, x, factor.view(space))
-    return shift(g, scaled, offset.view(space)), None, None
+    return shift(g, scaled, offset.view(space))
 
 
 def _standardised(g: Program, x: Ref, axes: Sequence[int], eps: float, *, centred: bool) -> Ref:
@@ -93,7 +105,6 @@ def layer_norm(
     weight: Ref | Tensor | None = None,
     bias: Ref | Tensor | None = None,
     eps: float = 1e-5,
-    *args: Any,
 ) -> Ref:
     """Normalise over the last axes. Source: Ba et al. 2016, equation 4."""
     axes = list(range(len(x.shape) - len(normalized_shape), len(x.shape)))
@@ -119,7 +130,6 @@ def group_norm(
     weight: Ref | Tensor | None = None,
     bias: Ref | Tensor | None = None,
     eps: float = 1e-5,
-    *args: Any,
 ) -> Ref:
     """Normalise over groups of channels. Source: Wu and He 2018, equation 7."""
     split = reshape(g, x, (x.shape[0], groups, -1))
@@ -129,10 +139,22 @@ def group_norm(
 
 
 def _instance_norm(
-    g: Program, x: Ref, weight: Ref | Tensor | None, bias: Ref | Tensor | None, *args: Any
+    g: Program,
+    x: Ref,
+    weight: Ref | Tensor | None,
+    bias: Ref | Tensor | None,
+    mean: Tensor | None,
+    variance: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
 ) -> Ref:
-    *_, eps, _ = args
-    return group_norm(g, x, x.shape[1], weight, bias, eps)
+    """Normalise each channel by its own statistics, or by fixed ones. Source: Ulyanov et al. 2016, equation 1."""
+    if use_input_stats:
+        return group_norm(g, x, x.shape[1], weight, bias, eps)
+    assert mean is not None
+    assert variance is not None
+    return normalise(g, x, weight, bias, mean, variance, eps)
 
 
 def vector_norm(
@@ -141,7 +163,6 @@ def vector_norm(
     order: float = 2,
     axes: Sequence[int] | int | None = None,
     keepdim: bool = False,
-    **kwargs: Any,
 ) -> Ref:
     """Give the 1-, 2- or infinity-norm over `axes`, all of them by default.
 
@@ -159,10 +180,20 @@ def vector_norm(
 
 
 def _variance(
-    g: Program, x: Ref, axes: Sequence[int] | int | None = None, correction: float = 1, keepdim: bool = False
+    g: Program,
+    x: Ref,
+    axes: Sequence[int] | int | None = None,
+    *,
+    correction: float | None = 1,
+    keepdim: bool = False,
 ) -> Ref:
+    correction = 1 if correction is None else correction
     over = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
     count = math.prod(x.shape[a] for a in over)
+    if count <= correction:
+        raise UnsupportedOperator(
+            f"{g.where} divides by {count} - {correction}: no variance of so few entries"
+        )
     centred = add(g, x, expand(g, mean(g, x, over, True), x.shape), -1)
     return scale(g, total(g, apply_unary(g, centred, Square()), over, keepdim), 1 / (count - correction))
 
@@ -170,14 +201,20 @@ def _variance(
 TABLE: Table = {
     aten._native_batch_norm_legit_no_training.default: batch_norm,
     aten.layer_norm.default: layer_norm,
-    aten.native_layer_norm.default: lambda g, *args: (layer_norm(g, *args), None, None),
+    aten.native_layer_norm.default: lambda g, x, shape, weight, bias, eps: (
+        layer_norm(g, x, shape, weight, bias, eps),
+        None,
+        None,
+    ),
     aten.rms_norm.default: _rms_norm,
     aten.group_norm.default: group_norm,
     aten.instance_norm.default: _instance_norm,
-    aten.norm.ScalarOpt_dim: lambda g, x, p, dim, keepdim=False: vector_norm(g, x, p or 2, dim, keepdim),
+    aten.norm.ScalarOpt_dim: lambda g, x, p, dim, keepdim=False: vector_norm(
+        g, x, 2 if p is None else p, dim, keepdim
+    ),
     aten.linalg_vector_norm.default: vector_norm,
     aten.var.correction: _variance,
     aten.var.dim: lambda g, x, dim, unbiased=True, keepdim=False: _variance(
-        g, x, dim, int(unbiased), keepdim
+        g, x, dim, correction=int(unbiased), keepdim=keepdim
     ),
 }

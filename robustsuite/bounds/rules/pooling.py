@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -125,12 +126,12 @@ def maximum_pool(
 
 
 TABLE: Table = {
-    aten.avg_pool1d.default: lambda g, *a, **k: average_pool(g, *a, dims=1, **k),
+    aten.avg_pool1d.default: partial(average_pool, dims=1),
     aten.avg_pool2d.default: average_pool,
-    aten.avg_pool3d.default: lambda g, *a, **k: average_pool(g, *a, dims=3, **k),
+    aten.avg_pool3d.default: partial(average_pool, dims=3),
     aten._adaptive_avg_pool2d.default: _adaptive_average,
     aten.adaptive_avg_pool1d.default: lambda g, x, size: _adaptive_average(g, x, size, dims=1),
     aten._adaptive_avg_pool3d.default: lambda g, x, size: _adaptive_average(g, x, size, dims=3),
     aten.max_pool2d_with_indices.default: maximum_pool,
-    aten.max_pool3d_with_indices.default: lambda g, *a, **k: maximum_pool(g, *a, dims=3, **k),
+    aten.max_pool3d_with_indices.default: partial(maximum_pool, dims=3),
 }

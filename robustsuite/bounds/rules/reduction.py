@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,18 +43,14 @@ class Sum(Affine):
         return (dense.like(a),)
 
 
-def total(
-    g: Program, x: Ref, axes: Sequence[int] | int | None = None, keepdim: bool = False, **kwargs: Any
-) -> Ref:
+def total(g: Program, x: Ref, axes: Sequence[int] | int | None = None, keepdim: bool = False) -> Ref:
     """Sum over `axes`, all of them by default."""
     axes = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
     op = Sum(x.shape, axes, keepdim=keepdim)
     return g.emit(op, x, shape=op.after)
 
 
-def mean(
-    g: Program, x: Ref, axes: Sequence[int] | int | None = None, keepdim: bool = False, **kwargs: Any
-) -> Ref:
+def mean(g: Program, x: Ref, axes: Sequence[int] | int | None = None, keepdim: bool = False) -> Ref:
     """Average over `axes`, all of them by default."""
     axes = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
     count = math.prod(x.shape[a] for a in axes)
@@ -63,11 +58,9 @@ def mean(
 
 
 TABLE: Table = {
-    aten.sum.default: lambda g, x, **kwargs: total(g, x),
+    aten.sum.default: lambda g, x: total(g, x),
     aten.sum.dim_IntList: total,
-    aten.mean.default: lambda g, x, **kwargs: mean(g, x),
+    aten.mean.default: lambda g, x: mean(g, x),
     aten.mean.dim: mean,
-    aten.cumsum.default: lambda g, x, dim, **kwargs: moved(lambda t: t.cumsum(dim + 1 if dim >= 0 else dim))(
-        g, x
-    ),
+    aten.cumsum.default: lambda g, x, dim: moved(lambda t: t.cumsum(dim + 1 if dim >= 0 else dim))(g, x),
 }

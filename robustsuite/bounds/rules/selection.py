@@ -8,15 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from robustsuite.bounds import masks
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.unary import apply_unary
 from robustsuite.bounds.rules.activation import relu
-from robustsuite.bounds.rules.arithmetic import MASKED, Operand, add, multiply, scale
+from robustsuite.bounds.rules.arithmetic import Operand, add, multiply, scale, with_placeholders
 from robustsuite.bounds.rules.shape import expand, reshape, shift, to_last
 from robustsuite.bounds.rules.table import Table, constant_like
+from robustsuite.errors import UnsupportedOperator
 
 aten = torch.ops.aten
 
@@ -74,13 +76,20 @@ def smallest(g: Program, x: Ref, axes: Sequence[int] | int = (), keepdim: bool =
 def where(g: Program, mask: Operand, x: Operand, y: Operand) -> Ref:
     """Give `x` where the mask holds, else `y`. A mask that depends on the input is a 0/1 step.
 
-    With a constant mask this is affine; else it is y + mask (x - y), within the hull of both.
+    With a constant mask this is affine, and entries filled with -inf are known as masked; else it is
+    y + mask (x - y), within the hull of both.
+
+    Raises:
+        UnsupportedOperator: a constant with NaN or infinity, but for a constant mask's -inf.
     """
     if isinstance(mask, Tensor):
-        ones = mask.to(constant_like(g)["dtype"])
-        return _blend(g, ones, _finite(x), 1 - ones, _finite(y))
+        return _blend(g, mask, x, y)
     assert isinstance(mask, Ref)
-    x, y = _finite(x), _finite(y)
+    for value in (x, y):
+        if not isinstance(value, Ref) and not bool(torch.as_tensor(value).isfinite().all()):
+            raise UnsupportedOperator(
+                f"{g.where} fills with NaN or infinity where a condition on the input holds; use finite numbers"
+            )
     shape = torch.broadcast_shapes(*(tuple(getattr(v, "shape", ())) for v in (mask, x, y)))
     mask = expand(g, mask, shape)
     x, y = (expand(g, v, shape) if isinstance(v, Ref) else v for v in (x, y))
@@ -119,22 +128,23 @@ def _subtract(g: Program, x: Operand, y: Operand) -> Operand:
     return torch.as_tensor(x, **constant_like(g)) - torch.as_tensor(y, **constant_like(g))
 
 
-def _blend(g: Program, for_x: Tensor, x: Operand, for_y: Tensor, y: Operand) -> Ref:
-    if isinstance(x, Ref) and isinstance(y, Ref):
-        return add(g, scale(g, x, for_x), scale(g, y, for_y))
-    if isinstance(x, Ref):
-        return add(g, scale(g, x, for_x), for_y * torch.as_tensor(y, **constant_like(g)))
-    assert isinstance(y, Ref)
-    return add(g, scale(g, y, for_y), for_x * torch.as_tensor(x, **constant_like(g)))
-
-
-def _finite(value: Any) -> Any:
-    """Replace the infinities that masks are filled with, which no sum with a bound survives."""
-    if isinstance(value, Tensor):
-        return value.clamp(min=MASKED, max=-MASKED) if value.is_floating_point() else value
-    if isinstance(value, int | float):
-        return min(max(float(value), MASKED), -MASKED)
-    return value
+def _blend(g: Program, mask: Tensor, x: Operand, y: Operand) -> Ref:
+    """Choose by a constant mask."""
+    kind = constant_like(g)
+    shape = torch.broadcast_shapes(*(tuple(getattr(v, "shape", ())) for v in (mask, x, y)))
+    chosen = mask.bool().expand(shape)
+    parts = [
+        scale(g, value, where.to(kind["dtype"]))
+        for value, where in ((x, chosen), (y, ~chosen))
+        if isinstance(value, Ref)
+    ]
+    if len(parts) == 2:
+        return add(g, parts[0], parts[1])
+    constant = torch.as_tensor(y if isinstance(x, Ref) else x, **kind)
+    # What is not chosen may be anything.
+    picked = torch.where(~chosen if isinstance(x, Ref) else chosen, constant, 0.0)
+    picked, low = masks.without_infinities(picked, g.where)
+    return shift(g, parts[0], picked) if low is None else with_placeholders(g, parts[0], picked, low)
 
 
 def masked_fill(g: Program, x: Ref, mask: Operand, value: Any) -> Ref:

@@ -15,6 +15,7 @@ from robustsuite.bounds.linear_form import LinearForm, OneHot, Picks, Pieces
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
+from robustsuite.errors import UnsupportedOperator
 
 aten = torch.ops.aten
 
@@ -207,16 +208,14 @@ def shift(g: Program, x: Ref, constant: Tensor) -> Ref:
 
 
 def moved(function: Callable[..., Tensor], *, one_to_one: bool = False) -> Callable[..., Ref]:
-    """Make the rule of an operator that only picks, repeats or moves entries of its first argument.
+    """Make the rule of an operator that only picks, repeats, moves or adds up entries of its argument.
 
-    `function` takes the tensor with the rows in front, then the operator's other arguments.
+    `function` takes the tensor with the rows in front.
     """
 
-    def rule(g: Program, x: Ref, *args: Any, **kwargs: Any) -> Ref:
-        def apply(t: Tensor) -> Tensor:
-            return function(t, *args, **kwargs)
-
-        return g.emit(LinearMap(apply, [x.shape], one_to_one=one_to_one), x, shape=shape_of(apply, x.shape))
+    def rule(g: Program, x: Ref) -> Ref:
+        op = LinearMap(function, [x.shape], one_to_one=one_to_one)
+        return g.emit(op, x, shape=shape_of(function, x.shape))
 
     return rule
 
@@ -343,11 +342,19 @@ def _stack(g: Program, parts: Sequence[Ref | Tensor], dim: int = 0) -> Ref:
     return cat(g, raised, axis)
 
 
-def _nothing(g: Program, x: Ref, *args: Any, **kwargs: Any) -> None:
+def _nothing(g: Program, x: Ref, size: Any = None, stride: Any = None, dtype: Any = None) -> None:
     """Drop an assertion about dtype, device or size, which tracing has checked."""
 
 
-def _same(g: Program, x: Ref, *args: Any, **kwargs: Any) -> Ref:
+def _same(g: Program, x: Ref) -> Ref:
+    return x
+
+
+def _dropout(g: Program, x: Ref, p: float, train: bool) -> Ref:
+    if train and p > 0:
+        raise UnsupportedOperator(
+            f"{g.where} drops entries out at random, in eval mode too; give it training=self.training"
+        )
     return x
 
 
@@ -380,7 +387,6 @@ TABLE: Table = {
     aten.contiguous.default: _same,
     aten.alias.default: _same,
     aten.detach.default: _same,
-    aten.dropout.default: _same,
-    aten._to_copy.default: _same,
+    aten.dropout.default: _dropout,
     aten.lift_fresh_copy.default: _same,
 }

@@ -17,16 +17,18 @@ from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.unary import Unary
-from robustsuite.bounds.rules.arithmetic import add, scale
+from robustsuite.bounds.rules.arithmetic import add
+from robustsuite.bounds.rules.arithmetic import scale as scaled
 from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.selection import where
 from robustsuite.bounds.rules.shape import reshape, to_last, transpose
 from robustsuite.bounds.rules.table import Table, constant_like
+from robustsuite.errors import UnsupportedOperator
 
 aten = torch.ops.aten
 
 
-def softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
+def softmax(g: Program, x: Ref, dim: int) -> Ref:
     """Give the softmax over `dim`: exp(x - log-sum-exp(x)).
 
     Source: Wei et al. 2023 (2303.01713), section 3 for the composition; equation 5 for the interval: each logit at one
@@ -61,7 +63,7 @@ def log_sum_exp(g: Program, x: Ref, dims: Sequence[int] | int, keepdim: bool = F
     return reshape(g, result, whole) if keepdim else result
 
 
-def log_softmax(g: Program, x: Ref, dim: int, *args: Any, **kwargs: Any) -> Ref:
+def log_softmax(g: Program, x: Ref, dim: int) -> Ref:
     """Give x less its log-sum-exp over `dim`."""
     axis = dim % len(x.shape)
     return add(g, x, log_sum_exp(g, x, [axis], True), -1, refine=_not_positive, refine_from=[x])
@@ -80,31 +82,48 @@ def attention(
     mask: Tensor | None = None,
     dropout: float = 0.0,
     is_causal: bool = False,
-    **kwargs: Any,
+    *,
+    scale: float | None = None,
 ) -> Ref:
     """Give softmax(query key^T * scale + mask) value. Source: Vaswani et al. 2017, equation 1."""
-    given = kwargs.get("scale")
-    factor = 1 / math.sqrt(query.shape[-1]) if given is None else given
+    if dropout:
+        raise UnsupportedOperator(f"{g.where} drops out weights at random; call model.eval()")
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     turned = (
         transpose(g, key, len(key.shape) - 2, len(key.shape) - 1)
         if isinstance(key, Ref)
         else key.transpose(-2, -1)
     )
     scores: Any
+    weights: Any
     if isinstance(query, Tensor) and isinstance(turned, Tensor):
         scores = query @ turned
     else:
         scores = matmul(g, query, turned)
-    scores = scale(g, scores, factor) if isinstance(scores, Ref) else scores * factor
+    scores = scaled(g, scores, factor) if isinstance(scores, Ref) else scores * factor
     if is_causal:
         mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=constant_like(g)["device"]).tril()
     if mask is not None and isinstance(scores, Ref):
-        if mask.dtype == torch.bool:
-            scores = where(g, mask, scores, -torch.inf)
-        else:
-            scores = add(g, scores, mask)
-    weights = softmax(g, scores, -1) if isinstance(scores, Ref) else scores.softmax(-1)
+        kept = mask if mask.dtype == torch.bool else mask > -torch.inf
+        some = kept.any(-1, keepdim=True)
+        # A row without any key attends to none: torch gives 0 there.
+        mask = mask | ~some if mask.dtype == torch.bool else mask.masked_fill(~some, 0.0)
+        scores = where(g, mask, scores, -torch.inf) if mask.dtype == torch.bool else add(g, scores, mask)
+        weights = softmax(g, scores, -1)
+        weights = weights if bool(some.all()) else scaled(g, weights, some)
+    elif isinstance(scores, Ref):
+        weights = softmax(g, scores, -1)
+    else:
+        weights = _attended(scores, mask)
     return matmul(g, weights, value)
+
+
+def _attended(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Give the weights of constant scores."""
+    if mask is None:
+        return scores.softmax(-1)
+    scores = scores.masked_fill(~mask, -torch.inf) if mask.dtype == torch.bool else scores + mask
+    return scores.softmax(-1).nan_to_num(0.0)
 
 
 TABLE: Table = {
