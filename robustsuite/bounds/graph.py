@@ -49,6 +49,7 @@ class Graph:
     _dropouts: tuple[tuple[str, _DropoutNd], ...]
     _extend: tuple[Callable[[Program], Ref], ...] = ()
     sound: bool = False
+    _dtype: torch.dtype | None = None
     _baked: Snapshot | None = None
 
     def bind(self, regions: Sequence[Region]) -> Program:
@@ -130,6 +131,11 @@ class Graph:
                     f"the region is {region.center.dtype} on {region.center.device} and the network {mine.dtype} "
                     f"on {mine.device}; move one of them with .to(...)"
                 )
+            if self._dtype not in (None, region.center.dtype):
+                raise InvalidInput(
+                    f"the network names dtypes, and was traced with examples of {self._dtype}; trace again with "
+                    f"examples of {region.center.dtype}"
+                )
         sizes = {len(region.center) for region in regions}
         if len(sizes) > 1:
             raise InvalidInput(f"regions have batch sizes {sorted(sizes)}; expected one size")
@@ -139,6 +145,10 @@ class Graph:
                     f"dropout '{name}' is in training mode and has no fixed function to bound; "
                     "call model.eval(), or remove the dropout while training with bounds"
                 )
+
+
+def _names_a_dtype(call: Call) -> bool:
+    return any(isinstance(value, torch.dtype) for value in (*call.args, *call.kwargs.values()))
 
 
 def _in_training(module: nn.Module, node: fx.Node) -> bool:
@@ -233,6 +243,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
             sound=sound,
             _live=live,
             _constants=constants,
+            _dtype=first[0].dtype if any(_names_a_dtype(call) for call in calls) else None,
             _weight=next((n for n, p in module.named_parameters() if p.is_floating_point()), None),
             _dropouts=tuple((n, part) for n, part in module.named_modules() if isinstance(part, _DropoutNd)),
         )

@@ -8,6 +8,7 @@ those that give for minus infinity what they give for the placeholder (a softmax
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -129,7 +130,7 @@ def after(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], where: st
             )
         return mask if target in _STAYS_OVER_AXES else None
     if target in _MOVES:
-        moved = target(*_over(args, _as_mask), **kwargs)
+        moved = target(*_over(args, partial(_as_mask, device=masks[0].device)), **kwargs)
         assert isinstance(moved, Tensor)
         return moved.bool()
     if target in (aten.masked_fill.Scalar, aten.masked_fill.Tensor) and isinstance(args[1], Tensor):
@@ -164,12 +165,12 @@ def _over(values: Any, function: Callable[[Any], Any]) -> Any:
     return function(values)
 
 
-def _as_mask(value: Any) -> Any:
-    """Give a tensor's mask; a condition (a constant mask) as it is."""
-    if isinstance(value, Ref):
-        return torch.zeros(value.shape, dtype=torch.bool) if value.masked is None else value.masked
-    if isinstance(value, Tensor) and value.is_floating_point():
-        return torch.zeros(value.shape, dtype=torch.bool)
+def _as_mask(value: Any, device: torch.device) -> Any:
+    """Give a tensor's mask; a condition (a constant mask) and numbers as they are."""
+    if isinstance(value, Ref) and value.masked is not None:
+        return value.masked
+    if isinstance(value, Ref) or (isinstance(value, Tensor) and value.is_floating_point()):
+        return torch.zeros(value.shape, dtype=torch.bool, device=device)
     return value
 
 
