@@ -1,7 +1,8 @@
 """Decide lists of instances, each in a process of its own: what one does to its process, no other one feels.
 
 The processes are forked from one that has imported everything, so that the next instance starts at once, and are killed
-when their time is over, when they end badly, or when this process ends in any way.
+when their time is over, or when this process ends in any way. An accelerator cannot be used in a forked process: there,
+each process imports everything anew, before its clock starts.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ import signal
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 
+from robustsuite import seeding
 from robustsuite.certificates import GRACE, check_timeout
 from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.files import NotWritable, replacing
@@ -79,6 +84,7 @@ def decide_all(
         check_timeout(timeout)
     if resume and results is None:
         raise InvalidInput("resume needs the results of the interrupted call; give --results too")
+    seeding.derive(seed)  # a seed that is none is refused here, and not for each instance
     names = _names(read_instances(path))
     done = _results_so_far(results, resume=resume)
     _write(results, done)  # a place that cannot be written is refused before anything is computed
@@ -106,8 +112,9 @@ def _names(instances: tuple[Instance, ...]) -> dict[_Key, Instance]:
     different = {(i.network, i.specification): i for i in reversed(instances)}
     in_order = [different[key] for key in dict.fromkeys((i.network, i.specification) for i in instances)]
     short = [(i.network.name, i.specification.name) for i in in_order]
+    counts = Counter(short)
     return {
-        name if short.count(name) == 1 else (str(i.network), str(i.specification)): i
+        name if counts[name] == 1 else (str(i.network), str(i.specification)): i
         for name, i in zip(short, in_order, strict=True)
     }
 
@@ -144,19 +151,26 @@ def _decide_apart(instance: Instance, options: _Options) -> _Answer:
     """Decide an instance in a process of its own, which is gone afterwards."""
     timeout = options.timeout if options.timeout is not None else instance.timeout
     timeout = _DEFAULT if timeout is None else timeout
-    context = _context()
+    forked = options.device.split(":")[0] == "cpu" and "forkserver" in multiprocessing.get_all_start_methods()
+    context = _forking() if forked else multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(theirs, instance, timeout, options), daemon=True)
     begin = time.monotonic()
     try:
-        process.start()
+        # A forked process has this from its server, for whose start Ctrl-C need not wait.
+        hidden: AbstractContextManager[None] = nullcontext() if forked else _hiding_ctrl_c()
+        with hidden:
+            process.start()
         theirs.close()
-        ours.recv()  # it is ready, and its clock starts
-        begin = time.monotonic()
-        if not ours.poll(timeout + GRACE + _LAST):
-            return _Answer("timeout", time.monotonic() - begin)
-        answer = ours.recv()
+        answer = ours.recv()  # None: it is ready, and its clock starts
+        if answer is None:
+            begin = time.monotonic()
+            if not ours.poll(timeout + GRACE + _LAST):
+                return _Answer("timeout", time.monotonic() - begin)
+            answer = ours.recv()
         assert isinstance(answer, _Answer)
+        if not forked:  # it has things of its own to put away
+            process.join(_LAST)
         return answer
     except EOFError:
         process.join()
@@ -172,28 +186,35 @@ def _end_of(code: int | None, instance: Instance) -> str:
     """Say how a process ended that gave no answer."""
     how = f"ended with exit code {code}"
     if code is not None and code < 0:
-        how = f"was killed by signal {-code} ({signal.Signals(-code).name})"
+        how = f"was killed by signal {-code} ({signal.strsignal(-code)})"
     return (
         f"the process that decided {instance.specification} of {instance.network} {how}; "
         "where memory ran out, decide it alone or on a larger machine"
     )
 
 
-def _context() -> multiprocessing.context.ForkServerContext | multiprocessing.context.SpawnContext:
-    """Give the way to start processes, where it can be from one that has imported everything."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
+def _forking() -> multiprocessing.context.ForkServerContext:
+    """Give the way to fork processes from a server that has imported everything, and see that it runs."""
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["robustsuite.preloaded", __name__])
-    # The server and all that it forks inherit that Ctrl-C, which a terminal sends to all, is for this process alone.
+    with _hiding_ctrl_c():
+        forkserver.ensure_running()
+    return context
+
+
+@contextmanager
+def _hiding_ctrl_c() -> Iterator[None]:
+    """Have processes that are started inside inherit that Ctrl-C, which a terminal sends to all, is not for them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
 
 
 def _work(results: connection.Connection, instance: Instance, timeout: float, options: _Options) -> None:

@@ -14,7 +14,6 @@ What an answer means:
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 import time
@@ -33,6 +32,7 @@ from robustsuite.bounds import Graph
 from robustsuite.conditions import Rows, rows_of
 from robustsuite.errors import InvalidInput
 from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, load_onnx, load_vnnlib
+from robustsuite.formats.instances import MAX_TIMEOUT
 from robustsuite.formats.reference import onnxruntime_of
 from robustsuite.perturbation import BoxRegion
 
@@ -104,7 +104,7 @@ def decide_files(
     Args:
         network: an ONNX file, may be gzipped.
         specification: a VNN-LIB file, may be gzipped.
-        timeout: seconds for all of it, > 0 and finite.
+        timeout: seconds for all of it, > 0.
         device: where to compute.
         seed: of the attack's starting points.
         sound: see `decide`.
@@ -131,9 +131,9 @@ def decide_files(
 
 
 def check_timeout(timeout: float) -> None:
-    """Raise where a timeout is not a positive, finite number of seconds."""
-    if not (timeout > 0 and math.isfinite(timeout)):
-        raise InvalidInput(f"timeout is {timeout}; expected seconds > 0, and finite")
+    """Raise where a timeout is no number of seconds, > 0 and at most `MAX_TIMEOUT`."""
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise InvalidInput(f"timeout is {timeout}; expected seconds > 0, at most {MAX_TIMEOUT:g}")
 
 
 @contextmanager
@@ -164,7 +164,7 @@ def decide(
     Args:
         net: from `load_onnx`.
         unsafe: from `load_vnnlib`.
-        timeout: seconds, > 0 and finite.
+        timeout: seconds, > 0.
         seed: of the attack's starting points.
         sound: have `unsat` hold for the network as it is computed in floating point, and not only in real numbers.
             Costs up to twice the time, and decides less where rounding matters.
@@ -191,19 +191,22 @@ def decide(
     mixed = any(condition.inputs for case in unsafe.cases for condition in case.conditions)
     graph = bounds.trace(_Flat(net, with_inputs=mixed), like.new_zeros(1, *net.input_shape), sound=sound)
     question = _Question(net, graph, unsafe.outputs, like, seed, () if reference is None else (reference,))
-    undecided: list[Result] = []
-    for number, (cases, ends) in enumerate(zip(boxes, outer, strict=True)):
-        left = timeout - (time.monotonic() - start)
-        if left <= 0:
-            undecided.append(Result.TIMEOUT)
-            break
-        found = _decide_box(question, cases, ends, left / (len(boxes) - number))
-        if found.result is Result.SAT:
-            return found
-        if found.result is not Result.UNSAT:
-            undecided.append(found.result)
-    worst = Result.TIMEOUT if Result.TIMEOUT in undecided else Result.UNKNOWN
-    return Decision(result=worst if undecided else Result.UNSAT)
+    open_ = list(zip(boxes, outer, strict=True))
+    unknown = False
+    while open_:
+        late = []
+        for number, (cases, ends) in enumerate(open_):
+            left = timeout - (time.monotonic() - start)
+            if left <= 0:
+                return Decision(result=Result.TIMEOUT)
+            found = _decide_box(question, cases, ends, left / (len(open_) - number))
+            if found.result is Result.SAT:
+                return found
+            unknown |= found.result is Result.UNKNOWN
+            if found.result is Result.TIMEOUT:
+                late.append((cases, ends))
+        open_ = late  # what the others have left of their time is theirs
+    return Decision(result=Result.UNKNOWN if unknown else Result.UNSAT)
 
 
 class _Flat(nn.Module):
@@ -264,13 +267,12 @@ def _decide_box(
     if verdict.answer is bounds.Answer.HOLDS:
         return Decision(result=Result.UNSAT)
     inside = counterexamples.within(cases[0].box, question.like)
+    networks = (question.run, *question.references)
     for units in (*_MARGINS, None):
         point = verdict.counterexample
         if point is None or inside is None:
             break
-        found = counterexamples.confirm(
-            point.flatten(), inside=inside, cases=cases, networks=(question.run, *question.references)
-        )
+        found = counterexamples.confirm(point.flatten(), inside=inside, cases=cases, networks=networks)
         if found is not None:
             return Decision(
                 result=Result.SAT, inputs=found.inputs, outputs=found.outputs, decimals=found.decimals

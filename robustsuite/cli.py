@@ -7,7 +7,6 @@ the commands, so that ``robustsuite --help`` is quick.
 from __future__ import annotations
 
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -329,8 +328,6 @@ def certify(
         results: CSV file to write, for a CSV of instances: network, property, result, seconds.
         resume: keep what `results` holds from an interrupted call, and decide the rest.
     """
-    if timeout is not None and not 0 < timeout < math.inf:
-        raise InvalidInput(f"timeout is {timeout}; expected seconds > 0, and finite")
     if len(files) == 2 and (results is not None or resume):
         raise InvalidInput("--results and --resume are for a CSV file of instances")
     if len(files) not in (1, 2):

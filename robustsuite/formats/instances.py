@@ -11,6 +11,9 @@ from pathlib import Path
 from robustsuite.errors import InvalidInput
 from robustsuite.formats import compressed
 
+MAX_TIMEOUT = 1e7
+"""Seconds; beyond some such number, clocks overflow."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
@@ -19,7 +22,7 @@ class Instance:
     Attributes:
         network: an ONNX file, may be gzipped.
         specification: a VNN-LIB file, may be gzipped.
-        timeout: seconds, > 0; None where the list gives none.
+        timeout: seconds, > 0 and at most `MAX_TIMEOUT`; None where the list gives none.
     """
 
     network: Path
@@ -80,6 +83,8 @@ def _seconds(cell: str, path: Path, number: int) -> float:
         value = float(cell)
     except ValueError:
         value = math.nan
-    if not (value > 0 and math.isfinite(value)):
-        raise InvalidInput(f"{path}, line {number}: the timeout is '{cell}'; expected seconds > 0")
+    if not 0 < value <= MAX_TIMEOUT:
+        raise InvalidInput(
+            f"{path}, line {number}: the timeout is '{cell}'; expected seconds > 0, at most {MAX_TIMEOUT:g}"
+        )
     return value

@@ -99,7 +99,7 @@ def test_one_that_is_killed_or_broken_or_late_spoils_no_other(
     printed = capsys.readouterr()
     first, second, third = printed.err.splitlines()
     assert "hard.vnnlib" in first
-    assert "was killed by signal 9 (SIGKILL)" in first
+    assert "was killed by signal 9 (Killed)" in first
     assert "a '(' is never closed" in second
     assert "absent.onnx does not exist" in third
     assert _results(folder / "results.csv") == ["error", "error", "unsat", "error"]
@@ -134,12 +134,12 @@ def test_places_for_results_that_are_none(folder: Path) -> None:
         decide_all(folder / "all.csv", resume=True)
 
 
-@pytest.mark.parametrize("timeout", ["inf", "nan", "-1", "0"])
+@pytest.mark.parametrize("timeout", ["inf", "nan", "-1", "1e300"])
 def test_timeouts_that_are_none(folder: Path, capsys: pytest.CaptureFixture[str], timeout: str) -> None:
     (folder / "all.csv").write_text("net.onnx,hard.vnnlib,100\n")
     for files in ("all.csv", f"net.onnx {folder}/hard.vnnlib"):
         assert main(shlex.split(f"certify {folder}/{files} --timeout={timeout}")) == 2
-        assert "expected seconds > 0, and finite" in capsys.readouterr().err
+        assert "expected seconds > 0, at most" in capsys.readouterr().err
 
 
 _COMMAND = """

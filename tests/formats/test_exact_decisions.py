@@ -138,6 +138,22 @@ def test_coefficients_that_no_float_is(seed: int) -> None:
     assert _decide(f"{text}(assert (<= {total} {written(least - small)}))", np.eye(3)).result is Result.UNSAT
 
 
+def test_a_box_that_needs_more_than_its_share_gets_what_the_others_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late, shares = [Decision(result=Result.TIMEOUT)], []
+
+    def decided(question: object, cases: object, ends: object, timeout: float) -> Decision:
+        shares.append(timeout)
+        return late.pop() if late else Decision(result=Result.UNSAT)
+
+    monkeypatch.setattr("robustsuite.certificates._decide_box", decided)
+    boxes = " ".join(f"(and (<= X_0 {i / 64}) (>= Y_0 {1 + i / 64}))" for i in range(4))
+    assert _decide(UNIT + f"(assert (or {boxes}))").result is Result.UNSAT
+    assert len(shares) == 5
+    assert shares[-1] > 2 * shares[0]
+
+
 def test_what_is_inside_of_a_box() -> None:
     like = torch.zeros(())
     box = Box(
