@@ -263,20 +263,34 @@ def _decide_box(
     deadline = time.monotonic() + timeout
     region = question.region(*ends)
     rows = rows_of(cases, question.graph, region, outputs=question.outputs)
+    inside = counterexamples.within(cases[0].box, question.like)
+
+    def confirmed(point: Tensor | None) -> Decision | None:
+        if point is None or inside is None:
+            return None
+        found = counterexamples.confirm(
+            point.flatten(), inside=inside, cases=cases, networks=(question.run, *question.references)
+        )
+        if found is None:
+            return None
+        return Decision(
+            result=Result.SAT, inputs=found.inputs, outputs=found.outputs, decimals=found.decimals
+        )
+
+    # The middle first: where all inputs are fixed, it is all there is, and searches look at it with rounding.
+    found = confirmed(region.center)
+    if found is not None:
+        return found
     verdict = _verdict(question, region, rows, rows.offset, timeout)
     if verdict.answer is bounds.Answer.HOLDS:
         return Decision(result=Result.UNSAT)
-    inside = counterexamples.within(cases[0].box, question.like)
-    networks = (question.run, *question.references)
     for units in (*_MARGINS, None):
         point = verdict.counterexample
+        found = confirmed(point)
+        if found is not None:
+            return found
         if point is None or inside is None:
             break
-        found = counterexamples.confirm(point.flatten(), inside=inside, cases=cases, networks=networks)
-        if found is not None:
-            return Decision(
-                result=Result.SAT, inputs=found.inputs, outputs=found.outputs, decimals=found.decimals
-            )
         left = deadline - time.monotonic()
         if units is None or left <= 0:
             break

@@ -183,3 +183,20 @@ def test_nothing_is_left_running(folder: Path, sent: signal.Signals) -> None:
         assert errors == "interrupted\n"
     _until(lambda: not any(member.is_running() for member in family))
     assert _results(folder / "results.csv") == ["unsat"]
+
+
+@pytest.mark.slow
+def test_deciding_imports_nothing_once_the_clock_runs(folder: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+import robustsuite.preloaded
+from robustsuite.certificates import decide_files
+before = set(sys.modules)
+decide_files(Path("net.onnx"), Path("hard.vnnlib"), timeout=2)
+print(sorted(name for name in set(sys.modules) - before if not name.startswith("robustsuite")))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -154,6 +154,19 @@ def test_a_box_that_needs_more_than_its_share_gets_what_the_others_left(
     assert shares[-1] > 2 * shares[0]
 
 
+def test_an_input_that_is_fixed_is_decided_on_the_edge() -> None:
+    layer = np.array([[0.1, -0.3], [0.7, 0.9]])
+    x = torch.tensor([0.3, 0.6])
+    y = exact.fractions(OnnxNetwork(_linear(layer)).eval()(x.view(1, 1, 2)))
+    text = "(declare-const Y_0 Real)(declare-const Y_1 Real)"
+    for i, value in enumerate(exact.fractions(x)):
+        text += f"(declare-const X_{i} Real)(assert (= X_{i} {exact.decimal_of(value)}))"
+    total = "(+ (* 0.3 Y_0) (* 0.123456789 Y_1))"
+    limit = exact.decimal_of(Fraction("0.3") * y[0] + Fraction("0.123456789") * y[1])
+    assert _decide(f"{text}(assert (<= {total} {limit}))", layer).result is Result.SAT
+    assert _decide(f"{text}(assert (>= {total} {limit}))", layer).result is Result.SAT
+
+
 def test_what_is_inside_of_a_box() -> None:
     like = torch.zeros(())
     box = Box(
