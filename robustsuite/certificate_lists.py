@@ -16,9 +16,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 
 from robustsuite import seeding
@@ -198,7 +198,7 @@ def _forking() -> multiprocessing.context.ForkServerContext:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["robustsuite.preloaded", __name__])
+    context.set_forkserver_preload(["robustsuite.certificate_server"])
     with _hiding_ctrl_c():
         forkserver.ensure_running()
     return context
@@ -210,6 +210,7 @@ def _hiding_ctrl_c() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # comes with every process, and unblocks the signal when it starts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -221,6 +222,11 @@ def _work(results: connection.Connection, instance: Instance, timeout: float, op
     """Decide an instance and send the answer; in its process, where Ctrl-C is none of its business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    with suppress(BrokenPipeError):  # nobody waits for it any more
+        results.send(_answer(results, instance, timeout, options))
+
+
+def _answer(results: connection.Connection, instance: Instance, timeout: float, options: _Options) -> _Answer:
     import torch
 
     import robustsuite.preloaded  # noqa: F401  loaded already, where the process was forked
@@ -237,13 +243,14 @@ def _work(results: connection.Connection, instance: Instance, timeout: float, op
             seed=options.seed,
             sound=options.sound,
         )
-        answer = _Answer(decision.result.value, decision.seconds)
+    except BrokenPipeError:
+        raise
     except RobustsuiteError as error:
-        answer = _Answer("error", 0.0, str(error))
+        return _Answer("error", 0.0, str(error))
     except Exception as error:  # noqa: BLE001  one line for people, and the list goes on
         line = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        answer = _Answer("error", 0.0, f"{instance.specification} of {instance.network}: {line}")
-    results.send(answer)
+        return _Answer("error", 0.0, f"{instance.specification} of {instance.network}: {line}")
+    return _Answer(decision.result.value, decision.seconds)
 
 
 def _end_with_the_parent() -> None:
