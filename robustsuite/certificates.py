@@ -1,15 +1,25 @@
-"""Decide properties of networks in files: is there an input in the unsafe set, or is it proved that there is none?"""
+"""Decide properties of networks in files: is there an input in the unsafe set, or is it proved that there is none?
+
+What an answer means:
+
+- *sat*: a counterexample was found that satisfies the property as it is written, in exact arithmetic: the input is in
+  the box, `<` is not `<=`, and the conditions hold for the outputs that the network computes for it, here and, where
+  it is installed, in onnxruntime. An input whose bounds leave no number of the network's dtype between them
+  (``X_0 = 0.1``) is given as a decimal, which the network receives rounded.
+- *unsat*: bounds prove that there is none, on a box that is rounded outwards, with limits that are not rounded in its
+  favour. By default the bounds are of the network in real numbers, computed with rounding: the tolerance that
+  VNN-COMP's rules leave. With ``sound=True`` they hold for the network as it is computed in floating point, under the
+  assumptions of `robustsuite.bounds.rounding`.
+"""
 
 from __future__ import annotations
 
-import csv
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -17,23 +27,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from robustsuite import bounds, seeding
+from robustsuite import bounds, counterexamples, seeding
 from robustsuite.bounds import Graph
-from robustsuite.errors import InvalidInput, RobustsuiteError
-from robustsuite.files import replacing
-from robustsuite.formats import (
-    Case,
-    Instance,
-    OnnxNetwork,
-    UnsafeSet,
-    load_onnx,
-    load_vnnlib,
-    read_instances,
-)
+from robustsuite.conditions import Rows, rows_of
+from robustsuite.errors import InvalidInput
+from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, load_onnx, load_vnnlib
+from robustsuite.formats.instances import MAX_TIMEOUT
+from robustsuite.formats.reference import onnxruntime_of
 from robustsuite.perturbation import BoxRegion
 
-_GRACE = 2.0  # seconds beyond the timeout, after which whatever is under way is broken off
+GRACE = 2.0
+"""Seconds beyond the timeout, after which whatever is under way is broken off."""
+
 _SMALL = 20_000  # parameters up to which one thread is quicker than several (ACAS Xu has 13,000)
+_MARGINS = (16, 4096)  # units of rounding by which a second and a third search go below the limits
 
 
 class Result(Enum):
@@ -57,30 +64,42 @@ class Decision:
         result: what is known.
         inputs, outputs: the unsafe input, shape (inputs,), and the network's output for it, shape (outputs,), if
             the result is SAT; else None.
+        decimals: the input as decimals that lie in the box as it is written; rounded to the network's dtype they
+            are `inputs`. Empty if the result is not SAT.
         seconds: spent, reading the files included.
     """
 
     result: Result
     inputs: Float[Tensor, " inputs"] | None = None
     outputs: Float[Tensor, " outputs"] | None = None
+    decimals: tuple[str, ...] = ()
     seconds: float = 0.0
 
     def __str__(self) -> str:
         """Give the answer's word, and for SAT the counterexample in VNN-COMP's form."""
         if self.inputs is None or self.outputs is None:
             return self.result.value
+        inputs = self.decimals or counterexamples.shortened(self.inputs)
         values = [
-            f"({kind}_{number} {value:.9g})"
-            for kind, tensor in (("X", self.inputs), ("Y", self.outputs))
-            for number, value in enumerate(tensor.tolist())
+            f"({kind}_{number} {text})"
+            for kind, texts in (("X", inputs), ("Y", counterexamples.shortened(self.outputs)))
+            for number, text in enumerate(texts)
         ]
         return f"{self.result.value}\n(" + "\n".join(values) + ")"
 
 
 def decide_files(
-    network: Path, specification: Path, *, timeout: float = 60.0, device: str = "cpu", seed: int = 0
+    network: Path,
+    specification: Path,
+    *,
+    timeout: float = 60.0,
+    device: str = "cpu",
+    seed: int = 0,
+    sound: bool = False,
 ) -> Decision:
     """Decide a VNN-LIB property of an ONNX network.
+
+    Where onnxruntime is installed, a counterexample is run through it too.
 
     Args:
         network: an ONNX file, may be gzipped.
@@ -88,26 +107,33 @@ def decide_files(
         timeout: seconds for all of it, > 0.
         device: where to compute.
         seed: of the attack's starting points.
+        sound: see `decide`.
 
     Raises:
         InvalidInput: a file is absent or malformed, or they do not fit each other.
         UnsupportedOperator: the network holds an operator that is not known.
     """
+    check_timeout(timeout)
+    import robustsuite.preloaded  # noqa: F401  an alarm within an import would leave half a module
+
     start = time.monotonic()
-    unsafe = load_vnnlib(specification)
-    net = load_onnx(network).to(device)
     decision = Decision(result=Result.TIMEOUT)
-    with time_limit(timeout + _GRACE - (time.monotonic() - start)):
+    with time_limit(timeout + GRACE):
+        unsafe = load_vnnlib(specification)
+        net = load_onnx(network).to(device)
         left = timeout - (time.monotonic() - start)
         if left > 0:
             with _few_threads(net):
-                decision = decide(net, unsafe, timeout=left, seed=seed)
-    return Decision(
-        result=decision.result,
-        inputs=decision.inputs,
-        outputs=decision.outputs,
-        seconds=time.monotonic() - start,
-    )
+                decision = decide(
+                    net, unsafe, timeout=left, seed=seed, sound=sound, reference=onnxruntime_of(network)
+                )
+    return replace(decision, seconds=time.monotonic() - start)
+
+
+def check_timeout(timeout: float) -> None:
+    """Raise where a timeout is no number of seconds, > 0 and at most `MAX_TIMEOUT`."""
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise InvalidInput(f"timeout is {timeout}; expected seconds > 0, at most {MAX_TIMEOUT:g}")
 
 
 @contextmanager
@@ -122,119 +148,65 @@ def _few_threads(net: OnnxNetwork) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def decide(net: OnnxNetwork, unsafe: UnsafeSet, *, timeout: float = 60.0, seed: int = 0) -> Decision:
+def decide(
+    net: OnnxNetwork,
+    unsafe: UnsafeSet,
+    *,
+    timeout: float = 60.0,
+    seed: int = 0,
+    sound: bool = False,
+    reference: counterexamples.Network | None = None,
+) -> Decision:
     """Decide whether a network's input and output may lie in an unsafe set.
 
-    Cases with the same input box are decided together. The box is rounded outwards to the network's dtype for the
-    proof, and inwards for a counterexample.
+    Cases with the same input box are decided together. See the module's text for what an answer means.
 
     Args:
         net: from `load_onnx`.
         unsafe: from `load_vnnlib`.
         timeout: seconds, > 0.
         seed: of the attack's starting points.
+        sound: have `unsat` hold for the network as it is computed in floating point, and not only in real numbers.
+            Costs up to twice the time, and decides less where rounding matters.
+        reference: the same network computed by other means; maps an input of shape (inputs,) to the output, shape
+            (outputs,). A counterexample has to hold for its outputs too.
 
     Raises:
-        InvalidInput: the numbers of inputs or outputs differ, or the timeout is not positive.
+        InvalidInput: the numbers of inputs or outputs differ, bounds are beyond the network's dtype, or the timeout
+            is not positive.
     """
     start = time.monotonic()
-    if not timeout > 0:
-        raise InvalidInput(f"timeout is {timeout}; expected seconds > 0")
+    check_timeout(timeout)
     sizes = tuple(torch.Size(shape).numel() for shape in (net.input_shape, net.output_shape))
     if sizes != (unsafe.inputs, unsafe.outputs):
         raise InvalidInput(
             f"the property is about {unsafe.inputs} inputs and {unsafe.outputs} outputs, the network has "
             f"{sizes[0]} and {sizes[1]}; do the two files belong together?"
         )
-    like = next(iter(net.parameters()), torch.zeros(()))
-    mixed = any(bool(case.rows[:, unsafe.outputs :].any()) for case in unsafe.cases)
-    graph = bounds.trace(_Flat(net, with_inputs=mixed), like.new_zeros(1, *net.input_shape))
+    like = next((p for p in net.parameters() if p.is_floating_point()), torch.zeros(()))
     boxes = _by_box(unsafe.cases)
-    undecided: list[Result] = []
-    for number, cases in enumerate(boxes):
-        left = timeout - (time.monotonic() - start)
-        if left <= 0:
-            undecided.append(Result.TIMEOUT)
-            break
-        share = left / (len(boxes) - number)
-        found = _decide_box(graph, net, cases, mixed, share, like, seed)
-        if found.result is Result.SAT:
-            return found
-        if found.result is not Result.UNSAT:
-            undecided.append(found.result)
-    worst = Result.TIMEOUT if Result.TIMEOUT in undecided else Result.UNKNOWN
-    return Decision(result=worst if undecided else Result.UNSAT)
-
-
-_COLUMNS = ["network", "property", "result", "seconds"]
-
-
-def decide_all(
-    path: Path,
-    *,
-    timeout: float | None = None,
-    device: str = "cpu",
-    seed: int = 0,
-    results: Path | None = None,
-    resume: bool = False,
-) -> int:
-    """Decide a list of instances, print a line for each as it is decided, and write the results if asked to.
-
-    An instance that cannot be read is reported and passed over.
-
-    Args:
-        path: see `read_instances`.
-        timeout: seconds for each instance; by default the list's, else 60.
-        device, seed: see `decide_files`.
-        results: CSV file, written anew after each instance.
-        resume: keep the lines that `results` has.
-
-    Returns:
-        0, or 1 where an instance could not be read.
-
-    Raises:
-        InvalidInput: the list is absent or malformed, or `results` exists and is not to be resumed.
-    """
-    instances = read_instances(path)
-    done = _results_so_far(results, resume=resume)
-    counts: dict[str, int] = {}
-    for instance in instances:
-        key = (instance.network.name, instance.specification.name)
-        if key in done:
-            continue
-        word, seconds = _decide_instance(instance, timeout, device, seed)
-        counts[word] = counts.get(word, 0) + 1
-        print(f"{word:8s}{seconds:9.1f} s  {key[0]}  {key[1]}", flush=True)
-        done[key] = [*key, word, f"{seconds:.3f}"]
-        if results is not None:
-            with replacing(results) as temporary, temporary.open("w", newline="") as file:
-                csv.writer(file).writerows([_COLUMNS, *done.values()])
-    print(", ".join(f"{count} {word}" for word, count in sorted(counts.items())) or "nothing left to decide")
-    return 1 if "error" in counts else 0
-
-
-def _decide_instance(instance: Instance, timeout: float | None, device: str, seed: int) -> tuple[str, float]:
-    seconds = timeout if timeout is not None else instance.timeout if instance.timeout is not None else 60.0
-    try:
-        decision = decide_files(
-            instance.network, instance.specification, timeout=seconds, device=device, seed=seed
-        )
-    except RobustsuiteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return "error", 0.0
-    return decision.result.value, decision.seconds
-
-
-def _results_so_far(results: Path | None, *, resume: bool) -> dict[tuple[str, str], list[str]]:
-    if results is None or not results.exists():
-        return {}
-    if not resume:
-        raise InvalidInput(f"{results} exists; continue it with --resume, or give another file")
-    with results.open(newline="") as file:
-        rows = [row for row in csv.reader(file) if row]
-    if not rows or rows[0] != _COLUMNS or any(len(row) != len(_COLUMNS) for row in rows):
-        raise InvalidInput(f"{results} is not a file of results; give another one")
-    return {(row[0], row[1]): row for row in rows[1:] if row[2] != "error"}
+    outer = [counterexamples.around(cases[0].box, like) for cases in boxes]
+    if not boxes:
+        return Decision(result=Result.UNSAT)
+    mixed = any(condition.inputs for case in unsafe.cases for condition in case.conditions)
+    graph = bounds.trace(_Flat(net, with_inputs=mixed), like.new_zeros(1, *net.input_shape), sound=sound)
+    question = _Question(net, graph, unsafe.outputs, like, seed, () if reference is None else (reference,))
+    open_ = list(zip(boxes, outer, strict=True))
+    unknown = False
+    while open_:
+        late = []
+        for number, (cases, ends) in enumerate(open_):
+            left = timeout - (time.monotonic() - start)
+            if left <= 0:
+                return Decision(result=Result.TIMEOUT)
+            found = _decide_box(question, cases, ends, left / (len(open_) - number))
+            if found.result is Result.SAT:
+                return found
+            unknown |= found.result is Result.UNKNOWN
+            if found.result is Result.TIMEOUT:
+                late.append((cases, ends))
+        open_ = late  # what the others have left of their time is theirs
+    return Decision(result=Result.UNKNOWN if unknown else Result.UNSAT)
 
 
 class _Flat(nn.Module):
@@ -250,74 +222,101 @@ class _Flat(nn.Module):
 
 
 def _by_box(cases: tuple[Case, ...]) -> list[list[Case]]:
-    groups: dict[bytes, list[Case]] = {}
+    groups: dict[Box, list[Case]] = {}  # by identity: equal boxes are the same
     for case in cases:
-        groups.setdefault(torch.stack([case.lower, case.upper]).numpy().tobytes(), []).append(case)
+        groups.setdefault(case.box, []).append(case)
     return list(groups.values())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """What is the same for all boxes of a property.
+
+    Attributes:
+        net: the network.
+        graph: of its flat output, with the inputs appended where conditions are about them.
+        outputs: of the network.
+        like: gives dtype and device.
+        seed: of the searches.
+        references: further networks that a counterexample has to satisfy.
+    """
+
+    net: OnnxNetwork
+    graph: Graph
+    outputs: int
+    like: Tensor
+    seed: int
+    references: tuple[counterexamples.Network, ...]
+
+    def region(self, lower: Tensor, upper: Tensor) -> BoxRegion:
+        lower, upper = (end.view(1, *self.net.input_shape) for end in (lower, upper))
+        return BoxRegion(lower + (upper - lower) / 2, lower, upper)
+
+    def run(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.net(x.view(1, *self.net.input_shape))[0].flatten()
+        return outputs
+
+
 def _decide_box(
-    graph: Graph, net: OnnxNetwork, cases: list[Case], mixed: bool, timeout: float, like: Tensor, seed: int
+    question: _Question, cases: list[Case], ends: tuple[Tensor, Tensor], timeout: float
 ) -> Decision:
-    outputs = graph.output_shape[0]
-    # A case without conditions on the output is met everywhere: one row of zeros says so.
-    rows = [case.rows if len(case.rows) else case.rows.new_zeros(1, case.rows.shape[1]) for case in cases]
-    limits = [case.limits if len(case.limits) else case.limits.new_zeros(1) for case in cases]
-    groups = torch.repeat_interleave(torch.tensor([len(r) for r in rows]))
-    objective = torch.cat(rows)[:, :outputs].to(like)
-    shape = (1, *net.input_shape)
-    lower, upper = (
-        _rounded(cases[0].lower, like, up=False).view(shape),
-        _rounded(cases[0].upper, like, up=True).view(shape),
-    )
-    region = BoxRegion((lower + upper) / 2, lower, upper)
-    begin = time.monotonic()
-    (verdict,) = bounds.verify(
-        graph,
-        region,
-        objective,
-        offset=-torch.cat(limits).to(like),
-        groups=groups,
-        timeout=timeout,
-        generator=seeding.generator(seed, "certify"),
-    )
+    deadline = time.monotonic() + timeout
+    region = question.region(*ends)
+    rows = rows_of(cases, question.graph, region, outputs=question.outputs)
+    inside = counterexamples.within(cases[0].box, question.like)
+
+    def confirmed(point: Tensor | None) -> Decision | None:
+        if point is None or inside is None:
+            return None
+        found = counterexamples.confirm(
+            point.flatten(), inside=inside, cases=cases, networks=(question.run, *question.references)
+        )
+        if found is None:
+            return None
+        return Decision(
+            result=Result.SAT, inputs=found.inputs, outputs=found.outputs, decimals=found.decimals
+        )
+
+    # The middle first: where all inputs are fixed, it is all there is, and searches look at it with rounding.
+    found = confirmed(region.center)
+    if found is not None:
+        return found
+    verdict = _verdict(question, region, rows, rows.offset, timeout)
     if verdict.answer is bounds.Answer.HOLDS:
         return Decision(result=Result.UNSAT)
-    if verdict.counterexample is not None:
-        confirmed = _confirmed(graph, net, verdict.counterexample, cases, like)
-        if confirmed is not None:
-            return confirmed
-    spent = time.monotonic() - begin
-    return Decision(result=Result.TIMEOUT if spent >= timeout else Result.UNKNOWN)
+    for units in (*_MARGINS, None):
+        point = verdict.counterexample
+        found = confirmed(point)
+        if found is not None:
+            return found
+        if point is None or inside is None:
+            break
+        left = deadline - time.monotonic()
+        if units is None or left <= 0:
+            break
+        # The point is unsafe up to rounding only: search for one that is so by more than that.
+        with torch.no_grad():
+            values = question.graph.module(point.unsqueeze(0))[0]
+        size = rows.objective.abs() @ values.abs() + rows.offset.abs()
+        margin = units * torch.finfo(size.dtype).eps * size
+        inner = question.region(inside.lower, inside.upper)
+        verdict = _verdict(question, inner, rows, rows.offset + margin, left)
+    return Decision(result=Result.TIMEOUT if time.monotonic() >= deadline else Result.UNKNOWN)
 
 
-def _confirmed(
-    graph: Graph, net: OnnxNetwork, point: Tensor, cases: list[Case], like: Tensor
-) -> Decision | None:
-    """Move a counterexample into the box that is rounded inwards, and run it through the network again."""
-    low, high = (
-        _rounded(cases[0].lower, like, up=True).view(point.shape),
-        _rounded(cases[0].upper, like, up=False).view(point.shape),
+def _verdict(
+    question: _Question, region: BoxRegion, rows: Rows, offset: Tensor, timeout: float
+) -> bounds.Verdict:
+    (verdict,) = bounds.verify(
+        question.graph,
+        region,
+        rows.objective,
+        offset=offset,
+        groups=rows.groups,
+        timeout=timeout,
+        generator=seeding.generator(question.seed, "certify"),
     )
-    # Where no number of the dtype lies between the two, the nearest one stands for both.
-    nearest = ((cases[0].lower + cases[0].upper) / 2).to(like).view(point.shape)
-    x = torch.where(low <= high, torch.minimum(torch.maximum(point, low), high), nearest)
-    with torch.no_grad():
-        y = graph.module(x.unsqueeze(0))[0]
-    values = [case.rows[:, : len(y)].to(like) @ y - case.limits.to(like) for case in cases]
-    if not any(bool((value <= 0).all()) for value in values):
-        return None
-    count = torch.Size(net.output_shape).numel()
-    return Decision(result=Result.SAT, inputs=x.flatten().cpu(), outputs=y[:count].cpu())
-
-
-def _rounded(values: Tensor, like: Tensor, *, up: bool) -> Tensor:
-    """Round float64 values to the dtype of `like`, to the side that is asked for."""
-    near = values.to(like)
-    target = torch.full_like(near, torch.inf if up else -torch.inf)
-    exact = values.to(near.device)
-    wrong = near.double() < exact if up else near.double() > exact
-    return torch.where(wrong, torch.nextafter(near, target), near)
+    return verdict
 
 
 @contextmanager

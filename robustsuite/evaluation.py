@@ -48,11 +48,14 @@ class Evaluation:
         certificates: bound methods, from cheap to tight; each sees the examples that those before could not
             certify, and an example counts as certified if any of them certifies it. Empty for none.
         batch_size: examples at a time.
+        sound: have certificates hold for the network as it is computed in floating point, and not only in real
+            numbers; see `bounds.trace`. The records' method ends with ", sound" then.
     """
 
     attack: attacks.Attack = attacks.PGD(steps=40)
     certificates: tuple[BoundMethod, ...] = (bounds.ibp, bounds.crown_ibp, bounds.crown)
     batch_size: int = 100
+    sound: bool = False
 
     def __call__(
         self,
@@ -100,6 +103,7 @@ class Evaluation:
                 seconds = time.monotonic() - started
                 _check_sound(certified, standing, threat, attack)
                 method = "+".join(method.__name__ for method in self.certificates)
+                method += ", sound" if self.sound else ""
                 records.append(_record(identity, threat, method, "certified_accuracy", certified, seconds, 0))
         return records
 
@@ -143,7 +147,7 @@ class Evaluation:
         bar: Progress,
     ) -> Bool[Tensor, " n"]:
         device, certified = _device(model), torch.zeros(len(x), dtype=torch.bool)
-        net = bounds.trace(model, x[:1].to(device))
+        net = bounds.trace(model, x[:1].to(device), sound=self.sound)
         for part in torch.split(correct.nonzero().squeeze(1), self.batch_size):
             open_ = part
             for method in self.certificates:

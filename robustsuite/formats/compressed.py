@@ -15,10 +15,15 @@ def find(path: Path) -> Path:
     Raises:
         InvalidInput: neither exists.
     """
-    packed = path.with_name(path.name + ".gz")
+    packed = path.parent / f"{path.name}.gz"
     for candidate in (path, packed):
-        if candidate.is_file():
-            return candidate
+        try:
+            if candidate.is_file():
+                return candidate
+        except OSError as error:
+            raise InvalidInput(f"{path} cannot be read: {error.strerror}; check the path") from error
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder; expected a file")
     raise InvalidInput(f"{path} does not exist (nor {packed.name}); check the path")
 
 

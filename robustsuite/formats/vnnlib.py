@@ -2,6 +2,7 @@
 
 A file declares inputs ``X_i`` and outputs ``Y_j`` and asserts linear inequalities of them, with ``and`` and ``or``.
 Together they describe the *unsafe* set: the network is safe if no input and its output satisfy all assertions.
+Numbers are read as the decimals that they are, and ``<`` is not ``<=``.
 
 Source: Demarchi et al., The VNN-LIB standard 1.0 (vnnlib.org).
 """
@@ -12,50 +13,23 @@ import itertools
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from robustsuite.errors import InvalidInput
 from robustsuite.formats import compressed
+from robustsuite.formats.unsafe_set import Box, Case, Inequality, UnsafeSet
 
 MAX_CASES = 100_000
 """So many cases the disjunctions of a file may multiply out to."""
 
-_TOKEN = re.compile(r"\s+|;[^\n]*|(?P<token>[()]|\|[^|]*\||[^\s();|]+)|(?P<wrong>.)")
-_VARIABLE = re.compile(r"[XY]_\d+")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Case:
-    """One way to be unsafe: ``lower <= x <= upper`` and ``rows @ (y, x) <= limits``.
-
-    Attributes:
-        lower, upper: of the inputs, shape (inputs,), float64; finite, lower <= upper.
-        rows: coefficients of the outputs, then of the inputs, shape (rows, outputs + inputs), float64.
-        limits: shape (rows,), float64.
-    """
-
-    lower: Tensor
-    upper: Tensor
-    rows: Tensor
-    limits: Tensor
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class UnsafeSet:
-    """Unsafe if any of the cases is met.
-
-    Attributes:
-        inputs, outputs: how many the file declares.
-        cases: may be empty, if the assertions contradict each other within a box.
-    """
-
-    inputs: int
-    outputs: int
-    cases: tuple[Case, ...]
+_TOKEN = re.compile(r"""\s+|;[^\n]*|(?P<token>[()]|"[^"]*"|\|[^|]*\||[^\s();|"]+)|(?P<wrong>.)""", re.ASCII)
+_VARIABLE = re.compile(r"[XY]_(0|[1-9][0-9]{0,8})")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?(?P<power>[0-9]+))?")
+_LONGEST = 1000  # digits of a number, and its power of ten: beyond, exact arithmetic would take long
+_LOGICS = ("QF_LRA", "LRA", "QF_NRA", "NRA", "ALL")
+_PASSED_OVER = ("set-info", "check-sat", "get-model", "exit")
 
 
 def load_vnnlib(path: Path) -> UnsafeSet:
@@ -78,109 +52,131 @@ def parse_vnnlib(text: str) -> UnsafeSet:
     """Read a property in VNN-LIB 1.0.
 
     Raises:
-        InvalidInput: the text is malformed, not linear, or leaves an input without bounds.
+        InvalidInput: the text is malformed, not linear, not about real numbers, or leaves an input without bounds.
     """
     declared: dict[str, int] = {}
-    boxed: list[_Atom] = []  # atoms that hold in every case
-    choices: list[list[list[_Atom]]] = []  # one of each has to hold
-    for command in _commands(text):
-        head = command.items[0] if command.items else None
-        if head == "declare-const" and len(command.items) == 3:
+    common: list[Inequality] = []  # hold in every case
+    choices: list[_Formula] = []  # one of each has to hold
+    ended = False
+    for command in _commands(text, declared):
+        head, parts = command.items[0], command.items[1:]
+        if ended and head in ("declare-const", "assert"):
+            raise _wrong(command.line, f"'{head}' stands after check-sat or exit; expected it before")
+        if head == "declare-const":
             _declare(command, declared)
-        elif head == "assert" and len(command.items) == 2:
-            cases = _cases(command.items[1], declared, command.line)
-            if len(cases) == 1:
-                boxed.extend(cases[0])
+        elif head == "assert":
+            if len(parts) != 1 or not isinstance(parts[0], list):
+                raise _wrong(command.line, f"{command.text} is no assertion; expected (assert (<= ...))")
+            if len(parts[0]) == 1:
+                common.extend(parts[0][0])
             else:
-                choices.append(cases)
-        elif isinstance(head, str) and head.startswith(("vnnlib-version", "declare-network")):
-            raise _wrong(
-                command.line, "this is VNN-LIB 2; expected VNN-LIB 1.0 with declare-const and assert"
-            )
-        elif head not in ("set-logic", "set-info", "check-sat", "get-model", "exit"):
-            raise _wrong(command.line, f"'{_show(head)}' is not known here; expected declare-const or assert")
+                choices.append(parts[0])
+        elif head == "set-logic" and parts not in [[logic] for logic in _LOGICS]:
+            raise _wrong(command.line, f"{command.text} is not known; expected one of {', '.join(_LOGICS)}")
+        ended |= head in ("check-sat", "exit")
     inputs, outputs = (_count(declared, kind) for kind in "XY")
     count = math.prod(len(choice) for choice in choices)
     if count > MAX_CASES:
         raise InvalidInput(f"the disjunctions multiply out to {count} cases; at most {MAX_CASES} are taken")
-    common = _common_box(boxed, inputs)
-    rest = [atom for atom in boxed if atom.variable_input() is None]
+    boxes = _Boxes(inputs)
+    _tighten(boxes.lower, boxes.upper, [atom for atom in common if _bounds_an_input(atom)])
+    rest = [atom for atom in common if not _bounds_an_input(atom)]
     found = []
     for combination in itertools.product(*choices):
-        case = _case([*rest, *itertools.chain(*combination)], *common, inputs, outputs)
-        if case is not None:
-            found.append(case)
+        atoms = list(itertools.chain(*combination))
+        box = boxes.cut([atom for atom in atoms if _bounds_an_input(atom)])
+        if box is not None:
+            conditions = (*rest, *(atom for atom in atoms if not _bounds_an_input(atom)))
+            found.append(Case(box=box, conditions=conditions))
     return UnsafeSet(inputs=inputs, outputs=outputs, cases=tuple(found))
+
+
+_Term = dict[str, Fraction]
+"""Coefficients by variable; the constant has the name ''."""
+
+_Formula = list[list[Inequality]]
+"""A disjunction of conjunctions. One empty conjunction is true, no conjunction is false."""
+
+_Value = str | _Term | _Formula
 
 
 @dataclass(frozen=True, slots=True)
 class _List:
-    """An expression in parentheses and the line it begins in."""
+    """An expression in parentheses whose parts are understood, as far as an assertion has them."""
 
-    items: tuple[str | _List, ...]
+    items: list[_Value]
     line: int
-
-
-_Expression = str | _List
-
-
-@dataclass(frozen=True, slots=True)
-class _Atom:
-    """sum of coefficient times variable <= limit."""
-
-    terms: dict[str, float]
-    limit: float
-
-    def variable_input(self) -> int | None:
-        """Give the number of the input that this atom bounds, if it is of one input alone."""
-        ((name, _),) = self.terms.items() if len(self.terms) == 1 else (("", 0.0),)
-        return int(name[2:]) if name.startswith("X_") else None
+    text: str
 
 
 def _wrong(line: int, what: str) -> InvalidInput:
     return InvalidInput(f"line {line}: {what}")
 
 
-def _show(expression: object) -> str:
-    if isinstance(expression, _List):
-        return "(" + " ".join(_show(item) for item in expression.items) + ")"
-    return str(expression)
+def _shown(text: str) -> str:
+    line = " ".join(text[:200].split())
+    return line if len(line) <= 60 else f"{line[:57]}..."
 
 
-def _commands(text: str) -> Iterator[_List]:
-    """Give the top-level lists of the text."""
-    open_: list[tuple[list[_Expression], int]] = []
+def _commands(text: str, declared: dict[str, int]) -> Iterator[_List]:
+    """Give the top-level lists of the text.
+
+    Each list within an assertion is understood when it is closed, so that the depth of nesting is of no concern.
+    """
+    open_: list[tuple[list[_Value], int, int]] = []
     line = 1
     for match in _TOKEN.finditer(text):
         token = match["token"]
         if match["wrong"]:
             raise _wrong(line, f"'{match['wrong']}' is unexpected")
         if token == "(":
-            open_.append(([], line))
+            if len(open_) == 1 and not open_[0][0]:
+                raise _wrong(line, "'(' stands where a command is expected: declare-const or assert")
+            open_.append(([], line, match.start()))
         elif token == ")":
             if not open_:
                 raise _wrong(line, "a ')' too many")
-            items, begin = open_.pop()
-            done = _List(tuple(items), begin)
-            if open_:
-                open_[-1][0].append(done)
-            else:
+            items, begin, start = open_.pop()
+            done = _List(items, begin, _shown(text[start : min(match.end(), start + 200)]))
+            if not open_:
+                if not items:
+                    raise _wrong(line, "'()' is no command; expected declare-const or assert")
                 yield done
+            elif open_[0][0][0] == "assert":
+                open_[-1][0].append(_understood(done, declared))
+            else:
+                open_[-1][0].append(done.text)
         elif token is not None:
             if not open_:
-                raise _wrong(line, f"'{token[:40]}' stands outside of parentheses; is this a VNN-LIB file?")
+                raise _wrong(
+                    line, f"'{_shown(token)}' stands outside of parentheses; is this a VNN-LIB file?"
+                )
+            if len(open_) == 1 and not open_[0][0]:
+                _check_command(token, line)
             open_[-1][0].append(token)
         line += match[0].count("\n")
     if open_:
         raise _wrong(open_[0][1], "a '(' is never closed; the file may be cut off")
 
 
+def _check_command(name: str, line: int) -> None:
+    if name.startswith(("vnnlib-version", "declare-network")):
+        raise _wrong(line, "this is VNN-LIB 2; expected VNN-LIB 1.0 with declare-const and assert")
+    if name not in ("declare-const", "assert", "set-logic", *_PASSED_OVER):
+        raise _wrong(line, f"'{_shown(name)}' is not known here; expected declare-const or assert")
+
+
 def _declare(command: _List, declared: dict[str, int]) -> None:
+    if len(command.items) != 3 or command.items[2] != "Real":
+        raise _wrong(
+            command.line,
+            f"{command.text} is not known; expected (declare-const X_0 Real): variables are real numbers",
+        )
     name = command.items[1]
     if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
-        raise _wrong(
-            command.line, f"'{_show(name)}' is no name of a variable; expected X_0, X_1, ..., Y_0, ..."
-        )
+        raise _wrong(command.line, f"'{name}' is no name of a variable; expected X_0, X_1, ..., Y_0, ...")
+    if name in declared:
+        raise _wrong(command.line, f"{name} is declared again; line {declared[name]} has it already")
     declared[name] = command.line
 
 
@@ -191,110 +187,181 @@ def _count(declared: dict[str, int], kind: str) -> int:
     return len(numbers)
 
 
-def _cases(expression: _Expression, declared: dict[str, int], line: int) -> list[list[_Atom]]:
-    """Give a formula as a disjunction of conjunctions of atoms."""
-    if isinstance(expression, str) or not expression.items:
-        raise _wrong(line, f"'{_show(expression)}' is no condition; expected and, or, <=, >=")
-    head, *parts = expression.items
+def _understood(expression: _List, declared: dict[str, int]) -> _Value:
+    """Give a list of an assertion as a formula or as a term."""
     line = expression.line
-    if head == "or":
-        return [case for part in parts for case in _cases(part, declared, line)]
-    if head == "and":
-        together = [_cases(part, declared, line) for part in parts]
-        if math.prod(len(cases) for cases in together) > MAX_CASES:
-            raise _wrong(line, f"the disjunctions multiply out to more than {MAX_CASES} cases")
-        return [list(itertools.chain(*combination)) for combination in itertools.product(*together)]
+    head, *parts = expression.items or ("",)
+    if head in ("and", "or") and parts:
+        formulas = []
+        for part in parts:
+            if not isinstance(part, list):
+                shown = _shown(part) if isinstance(part, str) else "a sum"
+                raise _wrong(line, f"'{shown}' is no condition; expected and, or, <=, >=, <, >, =")
+            formulas.append(part)
+        return _either(formulas) if head == "or" else _all(formulas, line)
     if head in ("<=", ">=", "<", ">", "=") and len(parts) == 2:
-        # A strict inequality is taken with its boundary: the unsafe set only grows by that.
-        left, right = (_linear(part, declared, line) for part in parts)
-        less, more = _difference(left, right), _difference(right, left)
+        left, right = (_term(part, declared, line) for part in parts)
         if head == "=":
-            return [[less, more]]
-        return [[less if head in ("<=", "<") else more]]
-    raise _wrong(line, f"'{_show(head)}' with {len(parts)} parts is no condition; expected and, or, <=, >=")
+            both = [_inequality(left, right, strict=False), _inequality(right, left, strict=False)]
+            return _all([_formula(atom) for atom in both], line)
+        if head in (">=", ">"):
+            left, right = right, left
+        return _formula(_inequality(left, right, strict=head in ("<", ">")))
+    if head in ("+", "-", "*") and parts:
+        terms = [_term(part, declared, line) for part in parts]
+        return _product(terms, expression) if head == "*" else _sum(terms, minus=head == "-")
+    shown = _shown(head) if isinstance(head, str) else "a list"
+    raise _wrong(
+        line,
+        f"'{shown}' with {len(parts)} parts is not known here; "
+        "expected conditions of and, or, <=, >=, <, >, = and terms of +, -, *",
+    )
 
 
-def _difference(left: dict[str, float], right: dict[str, float]) -> _Atom:
-    """Give left <= right; the constant has the name ''."""
-    terms = {name: left.get(name, 0.0) - right.get(name, 0.0) for name in {**left, **right}}
-    limit = -terms.pop("", 0.0)
-    return _Atom({name: value for name, value in terms.items() if value != 0}, limit)
+def _either(formulas: list[_Formula]) -> _Formula:
+    # Into the longest: a long chain of nested lists then takes time in proportion to its length.
+    first = max(formulas, key=len)
+    for formula in formulas:
+        if formula is not first:
+            first.extend(formula)
+    return first
 
 
-def _linear(expression: _Expression, declared: dict[str, int], line: int) -> dict[str, float]:
-    """Give a term as coefficients by variable; the constant has the name ''."""
-    if isinstance(expression, str):
-        if expression in declared:
-            return {expression: 1.0}
-        if _VARIABLE.fullmatch(expression):
-            raise _wrong(line, f"{expression} is not declared")
-        try:
-            value = float(expression)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value):
-            raise _wrong(line, f"'{expression}' is neither a variable nor a number")
-        return {"": value}
-    operator, *parts = expression.items or ("",)
-    terms = [_linear(part, declared, line) for part in parts]
-    if operator in ("+", "-") and terms:
-        if operator == "-" and len(terms) == 1:
-            return {name: -value for name, value in terms[0].items()}
-        total = dict(terms[0])
-        sign = 1.0 if operator == "+" else -1.0
-        for term in terms[1:]:
-            for name, value in term.items():
-                total[name] = total.get(name, 0.0) + sign * value
-        return total
-    if operator == "*" and terms:
-        factor = math.prod(term[""] for term in terms if set(term) == {""})
-        variables = [term for term in terms if set(term) != {""}]
-        if len(variables) > 1:
-            raise _wrong(line, f"'{_show(expression)}' is not linear")
-        return {name: factor * value for name, value in (variables[0] if variables else {"": 1.0}).items()}
-    raise _wrong(line, f"'{_show(operator)}' is no linear operation; expected +, - or *")
+def _all(formulas: list[_Formula], line: int) -> _Formula:
+    if math.prod(len(formula) for formula in formulas) > MAX_CASES:
+        raise _wrong(line, f"the disjunctions multiply out to more than {MAX_CASES} cases")
+    if all(len(formula) == 1 for formula in formulas):
+        first = max((formula[0] for formula in formulas), key=len)
+        for (atoms,) in formulas:
+            if atoms is not first:
+                first.extend(atoms)
+        return [first]
+    return [list(itertools.chain(*combination)) for combination in itertools.product(*formulas)]
 
 
-def _common_box(atoms: list[_Atom], inputs: int) -> tuple[list[float], list[float]]:
-    lower, upper = [-math.inf] * inputs, [math.inf] * inputs
-    _cut(lower, upper, atoms)
-    return lower, upper
+def _formula(atom: Inequality) -> _Formula:
+    """Give an inequality as a formula; one of constants alone is true or false."""
+    if atom.inputs or atom.outputs:
+        return [[atom]]
+    return [[]] if atom.holds((), ()) else []
 
 
-def _cut(lower: list[float], upper: list[float], atoms: list[_Atom]) -> None:
-    """Intersect a box with the atoms that bound one input."""
-    for atom in atoms:
-        number = atom.variable_input()
-        if number is None:
-            continue
-        (factor,) = atom.terms.values()
-        if factor > 0:
-            upper[number] = min(upper[number], atom.limit / factor)
-        else:
-            lower[number] = max(lower[number], atom.limit / factor)
+def _inequality(left: _Term, right: _Term, *, strict: bool) -> Inequality:
+    """Give left <= right, or left < right."""
+    terms = _sum([dict(left), right], minus=True)
+    limit = -terms.pop("", Fraction())
+    # With integers as coefficients, most conditions are exact in a network's floating-point numbers too.
+    common = math.lcm(*(c.denominator for c in terms.values()))
+    scale = Fraction(common, math.gcd(*(int(c * common) for c in terms.values())) or 1)
+    outputs, inputs = (
+        tuple(sorted((int(name[2:]), c * scale) for name, c in terms.items() if name[0] == kind))
+        for kind in "YX"
+    )
+    return Inequality(outputs=outputs, inputs=inputs, limit=limit * scale, strict=strict)
 
 
-def _case(
-    atoms: list[_Atom], lower: list[float], upper: list[float], inputs: int, outputs: int
-) -> Case | None:
-    """Put a conjunction into arrays; None where it contradicts itself without regard to the network."""
-    lower, upper = list(lower), list(upper)
-    _cut(lower, upper, atoms)
-    free = [i for i in range(inputs) if not (math.isfinite(lower[i]) and math.isfinite(upper[i]))]
-    if free:
-        raise InvalidInput(
-            f"X_{free[0]} has no bound on one side; every input needs a lower and an upper one"
+def _term(part: _Value, declared: dict[str, int], line: int) -> _Term:
+    if isinstance(part, dict):
+        return part
+    if isinstance(part, list):
+        raise _wrong(line, "a condition stands where a number is expected")
+    if part in declared:
+        return {part: Fraction(1)}
+    if _VARIABLE.fullmatch(part):
+        raise _wrong(line, f"{part} is not declared")
+    number = _NUMBER.fullmatch(part)
+    if number is None:
+        raise _wrong(line, f"'{_shown(part)}' is neither a variable nor a decimal number")
+    if len(part) > _LONGEST or int(number["power"] or 0) > _LONGEST:
+        raise _wrong(
+            line,
+            f"the number '{_shown(part)}' is too long; expected at most {_LONGEST} digits and e{_LONGEST}",
         )
-    if any(l > u for l, u in zip(lower, upper, strict=True)):
-        return None
-    rest = [atom for atom in atoms if atom.variable_input() is None]
-    if any(not atom.terms and atom.limit < 0 for atom in rest):
-        return None
-    rest = [atom for atom in rest if atom.terms]
-    rows = torch.zeros(len(rest), outputs + inputs, dtype=torch.float64)
-    for row, atom in zip(rows, rest, strict=True):
-        for name, value in atom.terms.items():
-            row[int(name[2:]) + (outputs if name[0] == "X" else 0)] = value
-    limits = torch.tensor([atom.limit for atom in rest], dtype=torch.float64)
-    ends = (torch.tensor(end, dtype=torch.float64) for end in (lower, upper))
-    return Case(lower=next(ends), upper=next(ends), rows=rows, limits=limits)
+    return {"": Fraction(part)}
+
+
+def _sum(terms: list[_Term], *, minus: bool) -> _Term:
+    """Add the terms, or take the others from the first; one alone is negated by a minus."""
+    if minus and len(terms) == 1:
+        return {name: -c for name, c in terms[0].items()}
+    total = terms[0]
+    for term in terms[1:]:
+        for name, c in term.items():
+            total[name] = total.get(name, Fraction()) + (-c if minus else c)
+    return {name: c for name, c in total.items() if c}
+
+
+def _product(terms: list[_Term], expression: _List) -> _Term:
+    factors = [term.get("", Fraction()) for term in terms if set(term) <= {""}]
+    variables = [term for term in terms if not set(term) <= {""}]
+    if len(variables) > 1:
+        raise _wrong(expression.line, f"'{expression.text}' is not linear")
+    factor = math.prod(factors, start=Fraction(1))
+    if max(abs(factor.numerator), factor.denominator).bit_length() > 8 * _LONGEST:
+        raise _wrong(expression.line, f"the number '{expression.text}' is too large or too small")
+    return {
+        name: factor * c for name, c in (variables[0] if variables else {"": Fraction(1)}).items() if factor
+    }
+
+
+def _bounds_an_input(atom: Inequality) -> bool:
+    return len(atom.inputs) == 1 and not atom.outputs
+
+
+_End = tuple[Fraction, bool]
+"""A value, and for a lower end whether it is open, for an upper one whether it is closed: tighter ends compare so."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Boxes:
+    """What all cases have of the box, and the boxes made from it."""
+
+    inputs: int
+    lower: dict[int, _End] = field(default_factory=dict)
+    upper: dict[int, _End] = field(default_factory=dict)
+    made: dict[tuple[tuple[int, _End | None, _End | None], ...], Box | None] = field(default_factory=dict)
+
+    def cut(self, atoms: list[Inequality]) -> Box | None:
+        """Give the box within further bounds, the same one for the same bounds; None where it is empty.
+
+        Raises:
+            InvalidInput: an input has no bound on one side.
+        """
+        touched = {number for atom in atoms for number, _ in atom.inputs}
+        lower = {i: self.lower[i] for i in touched if i in self.lower}
+        upper = {i: self.upper[i] for i in touched if i in self.upper}
+        _tighten(lower, upper, atoms)
+        key = tuple((i, lower.get(i), upper.get(i)) for i in sorted(touched))
+        key = tuple(part for part in key if part[1:] != (self.lower.get(part[0]), self.upper.get(part[0])))
+        if key not in self.made:
+            self.made[key] = self._box(self.lower | lower, self.upper | upper)
+        return self.made[key]
+
+    def _box(self, lower: dict[int, _End], upper: dict[int, _End]) -> Box | None:
+        for i in range(self.inputs):
+            if i not in lower or i not in upper:
+                raise InvalidInput(
+                    f"X_{i} has no bound on one side; every input needs a lower and an upper one"
+                )
+        for i in range(self.inputs):
+            (low, open_), (high, closed) = lower[i], upper[i]
+            if low > high or (low == high and (open_ or not closed)):
+                return None
+        order = range(self.inputs)
+        return Box(
+            lower=tuple(lower[i][0] for i in order),
+            upper=tuple(upper[i][0] for i in order),
+            open_below=frozenset(i for i in order if lower[i][1]),
+            open_above=frozenset(i for i in order if not upper[i][1]),
+        )
+
+
+def _tighten(lower: dict[int, _End], upper: dict[int, _End], atoms: list[Inequality]) -> None:
+    """Intersect with inequalities, each of one input alone."""
+    for atom in atoms:
+        ((number, factor),) = atom.inputs
+        value = atom.limit / factor
+        if factor > 0:
+            upper[number] = min(upper.get(number, (value, True)), (value, not atom.strict))
+        else:
+            lower[number] = max(lower.get(number, (value, False)), (value, atom.strict))

@@ -65,6 +65,33 @@ def test_counts_and_intervals_are_those_of_the_model(trained: tuple[nn.Module, T
     assert all(record.subject == "toy" and record.recipe == "toy" for record in (first, *others))
 
 
+def test_sound_certificates_say_so_and_certify_no_more(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    model, x, y = trained
+    plain, sound = (
+        Evaluation(attack=PGD(steps=1), certificates=(bounds.crown,), sound=sound)(
+            model, x, y, RADII[2:3], identity=IDENTITY, run=Run.scratch()
+        )[-1]
+        for sound in (False, True)
+    )
+    assert (plain.method, sound.method) == ("crown", "crown, sound")
+    assert 0 < sound.value <= plain.value
+
+
+def test_sound_certificates_bound_rounding() -> None:
+    """In real numbers the two classes differ by 1e-3 everywhere; float32 loses that among weights of 1e5."""
+    weight = torch.tensor([[1e5, -1e5], [1e5, -1e5]])
+    model = nn.Linear(2, 2)
+    model.load_state_dict({"weight": weight, "bias": torch.tensor([1e-3, 0.0])})
+    x, y = torch.full((1, 2), 0.3), torch.zeros(1, dtype=torch.long)
+    values = [
+        Evaluation(attack=PGD(steps=1), certificates=(bounds.crown,), sound=sound)(
+            model, x, y, RADII[1:2], identity=IDENTITY, run=Run.scratch()
+        )[-1].value
+        for sound in (False, True)
+    ]
+    assert values == [1.0, 0.0]
+
+
 def test_an_attack_without_certificates_gives_no_certified_record(
     trained: tuple[nn.Module, Tensor, Tensor],
 ) -> None:
