@@ -15,7 +15,7 @@ from torch import Tensor
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks, Pieces
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
-from robustsuite.bounds.rounding import rounding
+from robustsuite.bounds.rounding import rounding, underflow
 from robustsuite.norms import pairing
 from robustsuite.perturbation import BoxRegion, Region
 
@@ -84,6 +84,9 @@ def lower_bound(
             slack = rounding(step, [intervals[i] for i in step.inputs], intervals[index], depth=start)
             # A little more than the sum, for its own rounding.
             value = value - 1.01 * pairing(here.a.abs(), here.take(slack).unsqueeze(1))
+            if not isinstance(step.op, Input):
+                lost = underflow(step, [intervals[i] for i in step.inputs], intervals[index])
+                value = value - (lost if here.rows is None else lost[here.rows]).unsqueeze(1)
         if isinstance(step.op, Input):
             value = value + _minimum(here, regions[step.op.number])
             return ()
@@ -106,7 +109,8 @@ def lower_bound(
 
     walk(program, start, form, visit)
     assert isinstance(value, Tensor)
-    return value
+    # Coefficients that overflow say nothing.
+    return torch.where(value.isnan(), -torch.inf, value) if program.sound else value
 
 
 Visit = Callable[[int, Step, LinearForm], Sequence[LinearForm]]

@@ -19,7 +19,7 @@ def split_inputs(query: Query) -> tuple[bool, Point | None, int]:
 
     Returns:
         Whether it holds, a counterexample or None, and the number of parts bounded. False without a
-        counterexample: out of time.
+        counterexample: out of time, or parts are left that no floating point number divides.
 
     Source: Wang et al. 2018 (ReluVal), section 4.3 (split by influence); bounds by CROWN.
     """
@@ -28,6 +28,7 @@ def split_inputs(query: Query) -> tuple[bool, Point | None, int]:
     lower, upper = (end.expand(groups, *end.shape[1:]) for end in (region.lower, region.upper))
     group = torch.arange(groups, device=lower.device)
     domains = 0
+    indivisible = False
     while len(group):
         if query.out_of_time():
             return False, None, domains
@@ -45,11 +46,14 @@ def split_inputs(query: Query) -> tuple[bool, Point | None, int]:
         found = query.violation((torch.cat([box.center, box.minimizer_of(gradient)]),))
         if found is not None:
             return False, found, domains
+        parted = _divisible(box).flatten(1).any(1)
+        indivisible = indivisible or not bool(parted.all())
+        box, here, gradient = box.select(parted), here[parted], gradient[parted]
         first, second = _halves(box, gradient)
         lower = torch.cat([lower, first.lower, second.lower])
         upper = torch.cat([upper, first.upper, second.upper])
         group = torch.cat([group, here, here])
-    return True, None, domains
+    return not indivisible, None, domains
 
 
 def _proved(query: Query, box: BoxRegion, group: Tensor) -> Tensor:
@@ -64,12 +68,19 @@ def _proved(query: Query, box: BoxRegion, group: Tensor) -> Tensor:
     return (bounds.lower + query.offset[group] > 0).any(1)
 
 
+def _divisible(box: BoxRegion) -> Tensor:
+    """Say which features have a number between their ends."""
+    middle = (box.lower + box.upper) / 2
+    return (box.lower < middle) & (middle < box.upper)
+
+
 def _halves(box: BoxRegion, gradient: Tensor) -> tuple[BoxRegion, BoxRegion]:
     """Cut each box in two across the feature with the greatest width times slope."""
     width = (box.upper - box.lower).flatten(1)
     slope = gradient.abs().flatten(1)
     # A floor on the slope lets a wide feature be cut where the network happens to be flat.
     influence = width * (slope + 1e-3 * slope.amax(1, keepdim=True) + 1e-9)
+    influence = torch.where(_divisible(box).flatten(1), influence.nan_to_num(0.0), -1.0)
     where = torch.nn.functional.one_hot(influence.argmax(1), width.shape[1]).bool().view_as(box.lower)
     middle = (box.lower + box.upper) / 2
     return (

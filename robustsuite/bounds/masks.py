@@ -97,6 +97,11 @@ def without_infinities(constant: Tensor, where: str) -> tuple[Tensor, Tensor | N
     return constant.masked_fill(low, placeholder(constant.dtype)), low
 
 
+def without_placeholders(sizes: Tensor) -> Tensor:
+    """Give sizes of entries, with 0 for those of placeholders: minus infinity has no rounding."""
+    return torch.where(sizes > -placeholder(sizes.dtype) / _APART, 0.0, sizes)
+
+
 def stay_apart(inputs: Sequence[Bounds]) -> Bounds:
     """Give no interval, but check that none comes near to the placeholder (a `Refine`).
 
@@ -147,7 +152,7 @@ def after(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], where: st
     if scales and isinstance(first, Ref) and first.masked is not None and not isinstance(args[1], Ref):
         factor = torch.as_tensor(args[1], dtype=torch.float64)
         factor = 1 / factor if target in (aten.div.Tensor, aten.div.Scalar) else factor
-        if bool((factor > 0).all() & (factor < _ROOM).all()):
+        if bool((factor > 1 / _ROOM).all() & (factor < _ROOM).all()):
             return first.masked.expand(torch.broadcast_shapes(first.shape, _shape(args[1])))
     raise UnsupportedOperator(
         f"{where} is given entries of -inf (of a mask); only softmax, logsumexp, maxima, exp, sigmoid, relu, tanh and "

@@ -23,6 +23,7 @@ from robustsuite.bounds.program import Input, Nonlinear, Program, Thetas
 from robustsuite.bounds.query import Point, Query, attack
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
+from robustsuite.bounds.rounding import gamma, magnitude
 from robustsuite.perturbation import Region
 
 _BATCH = 64  # domains that are split at once
@@ -249,6 +250,9 @@ class _Solver:
             # What pads a maximum is -inf at both ends, and never split.
             low, high = (end[index].nan_to_num(0.0, 0.0, 0.0) for end in (domains.lower, domains.upper))
             constant = (at_low * low - at_high * high).flatten(1).sum(1)
+            if self._program.sound:  # the multipliers' part in the coefficients and in the sum
+                sizes = (at_low + at_high) * magnitude(intervals[index])
+                constant = constant - gamma(2 * sizes[0].numel() + 8, sizes.dtype) * sizes.flatten(1).sum(1)
             return dense.with_coefficients(a), constant.unsqueeze(1)
 
         best = torch.full_like(offset, -torch.inf)

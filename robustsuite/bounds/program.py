@@ -177,6 +177,7 @@ class Step:
         where: the operator and the module it came from, for messages.
         refine: another interval of the output, from the intervals of the steps `refine_from`, to intersect with.
         sound: whether bounds are to hold for the step as it is computed in floating point.
+        masked: whether entries, of an affine step's output or of a nonlinear one's inputs, may stand for minus infinity.
     """
 
     op: Op
@@ -186,6 +187,7 @@ class Step:
     refine: Refine | None = None
     refine_from: tuple[int, ...] = ()
     sound: bool = False
+    masked: bool = False
 
 
 class Program:
@@ -224,8 +226,10 @@ class Program:
         shape: Shape,
         refine: Refine | None = None,
         refine_from: tuple[int, ...] = (),
+        masked: bool = False,
     ) -> Ref:
-        self.steps.append(Step(op, inputs, shape, self.where, refine, refine_from, self.sound))
+        masked = masked or any(self.steps[i].masked and isinstance(self.steps[i].op, Affine) for i in inputs)
+        self.steps.append(Step(op, inputs, shape, self.where, refine, refine_from, self.sound, masked))
         return Ref(len(self.steps) - 1, shape)
 
     def emit(
@@ -235,6 +239,7 @@ class Program:
         shape: Shape,
         refine: Refine | None = None,
         refine_from: Sequence[Ref] = (),
+        masked: bool = False,
     ) -> Ref:
         """Add a step and give its output.
 
@@ -244,9 +249,15 @@ class Program:
             shape: of its output for one example.
             refine: another sound interval of the output, from those of `refine_from`: what is known of a
                 composed operator as a whole (a softmax lies in [0, 1]).
+            masked: whether it puts placeholders of minus infinity into the output.
         """
         return self._append(
-            op, tuple(r.index for r in inputs), tuple(shape), refine, tuple(r.index for r in refine_from)
+            op,
+            tuple(r.index for r in inputs),
+            tuple(shape),
+            refine,
+            tuple(r.index for r in refine_from),
+            masked,
         )
 
     def value(self, ref: Ref) -> Tensor:

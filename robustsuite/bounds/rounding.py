@@ -15,6 +15,8 @@ For a sum of n products of size at most M = sum |w| |x| all three are at most ga
 bound's own terms add gamma of the number of steps. A line of a relaxation is a choice of a slope; its intercept is computed in a few
 operations from values of size slope * x and g(x), so a fixed number of units of those covers it.
 
+Numbers below the least normal one may be lost as a whole: that adds an absolute error to each product (`underflow`).
+
 Assumed: sums are evaluated as sums of products (no Winograd or Strassen forms, no TF32); exp, tanh and their kind are within
 4 units in the last place; an operator that is bounded as a composition errs no more than that composition.
 
@@ -29,6 +31,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from robustsuite.bounds import masks
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Step
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
@@ -57,19 +60,43 @@ def rounding(step: Step, inputs: Sequence[Bounds], output: Bounds, *, depth: int
         depth: number of terms that a bound is summed from, one for each step that a backward pass meets.
     """
     dtype = output.lower.dtype
-    size = magnitude(output)
+    sizes = [_size(step, x) for x in inputs]
+    size = _size(step, output)
     if isinstance(step.op, Input):
         # Concretisation sums over all entries of the input.
         return gamma(2 * math.prod(step.shape) + depth, dtype) * size
     if isinstance(step.op, Affine):
-        boxes = [Bounds(-magnitude(x), magnitude(x)) for x in inputs]
-        terms = step.op.terms()
-        if terms is None:
-            terms = sum(x.lower[0].numel() for x in inputs) + output.lower[0].numel()
-        total = magnitude(step.op.interval(*boxes))
-        return gamma(_PARTS * (terms + 2) + depth, dtype) * total
+        boxes = [Bounds(-x, x) for x in sizes]
+        terms = _terms(step.op, inputs, output)
+        total = _size(step, step.op.interval(*boxes))
+        lost = _PARTS * (terms + 2) * torch.finfo(dtype).smallest_normal
+        return gamma(_PARTS * (terms + 2) + depth, dtype) * total + lost
     assert isinstance(step.op, Nonlinear)
-    return gamma(_FEW + depth, dtype) * (size + _scale(step.op, inputs))
+    lost = _FEW * _longest(inputs) * torch.finfo(dtype).smallest_normal
+    return gamma(_FEW + depth, dtype) * (size + _scale(step.op, inputs, sizes)) + lost
+
+
+def underflow(step: Step, inputs: Sequence[Bounds], output: Bounds) -> Tensor:
+    """Bound what a row of coefficients loses by underflow on its way over a step, whatever its size, shape (batch,).
+
+    Each coefficient of an input is a sum of products that may each be off by the least normal number; the bound is
+    off by that times the input.
+    """
+    assert isinstance(step.op, Affine | Nonlinear)
+    products = _terms(step.op, inputs, output) if isinstance(step.op, Affine) else _FEW * _longest(inputs)
+    sizes = sum(_size(step, x).flatten(1).sum(1) + 1 for x in inputs)
+    assert isinstance(sizes, Tensor)
+    return _PARTS * (products + 2) * torch.finfo(sizes.dtype).smallest_normal * sizes
+
+
+def _terms(op: Affine, inputs: Sequence[Bounds], output: Bounds) -> int:
+    terms = op.terms()
+    return sum(x.lower[0].numel() for x in inputs) + output.lower[0].numel() if terms is None else terms
+
+
+def _longest(inputs: Sequence[Bounds]) -> int:
+    """Give the most entries that a nonlinear step may add up: those of a last axis."""
+    return max(x.lower.shape[-1] if x.lower.dim() > 1 else 1 for x in inputs)
 
 
 def magnitude(x: Bounds) -> Tensor:
@@ -77,9 +104,12 @@ def magnitude(x: Bounds) -> Tensor:
     return torch.maximum(x.lower.abs(), x.upper.abs()).nan_to_num(posinf=torch.finfo(x.lower.dtype).max)
 
 
-def _scale(op: Nonlinear, inputs: Sequence[Bounds]) -> Tensor:
+def _size(step: Step, x: Bounds) -> Tensor:
+    return masks.without_placeholders(magnitude(x)) if step.masked else magnitude(x)
+
+
+def _scale(op: Nonlinear, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
     """Bound the size of what a relaxation's planes are computed from, for any of their free choices."""
-    sizes = [magnitude(x) for x in inputs]
     if isinstance(op, Unary):
         l, u = inputs[0].lower, inputs[0].upper
         total = torch.zeros_like(l)

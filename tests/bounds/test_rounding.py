@@ -126,3 +126,16 @@ def test_forward_says_that_it_cannot() -> None:
     net = bounds.trace(nn.Linear(3, 2), torch.zeros(1, 3), sound=True)
     with pytest.raises(InvalidInput, match="sound=True"):
         bounds.forward(net, Linf(0.1).around(torch.zeros(1, 3)))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=IDS)
+def test_products_that_vanish(method: Callable[..., Bounds]) -> None:
+    """Products below the least number are 0, and what is multiplied with it afterwards too."""
+    net = nn.Sequential(*(nn.Linear(1, 1, bias=False) for _ in range(4)))
+    for layer, weight in zip(net, (1e-30, 1e-30, 1e30, 1e30), strict=True):
+        assert isinstance(layer, nn.Linear)
+        nn.init.constant_(layer.weight, weight)
+    x = torch.ones(1, 1)
+    result = method(bounds.trace(net, x, sound=True), Linf(0.0).around(x))
+    assert bool((result.lower <= net(x)).all() & (net(x) <= result.upper).all())
+    assert bool((result.lower <= 1).all() & (result.upper >= 1).all())  # in another order of products

@@ -12,6 +12,7 @@ from torch.nn import functional
 from robustsuite import Linf, attacks, bounds
 from robustsuite.bounds import Answer
 from robustsuite.errors import InvalidInput
+from robustsuite.perturbation import BoxRegion
 
 
 def _network(inputs: int, activation: type[nn.Module], seed: int) -> nn.Sequential:
@@ -132,3 +133,15 @@ def test_a_timeout_must_be_positive() -> None:
     net, region = bounds.trace(model, torch.zeros(1, 3)), Linf(0.1).around(torch.zeros(1, 3))
     with pytest.raises(InvalidInput, match="timeout is 0; expected seconds > 0"):
         bounds.verify(net, region, torch.eye(3), timeout=0)
+
+
+def test_a_point_that_nothing_divides_ends() -> None:
+    torch.manual_seed(2)
+    net = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1)).eval()
+    x = torch.rand(1, 3)
+    with torch.no_grad():
+        offset = -torch.nextafter(net(x)[0], torch.tensor(-torch.inf))
+    (verdict,) = bounds.verify(
+        bounds.trace(net, x), BoxRegion(x, x, x), torch.ones(1, 1), offset=offset, timeout=60
+    )
+    assert verdict.domains < 100

@@ -85,7 +85,7 @@ class Convex(Relaxation):
         # A wait for the device: so once for an interval, not at each step of an optimiser.
         if self.overflows and not bool(self(u).isfinite().all()):
             raise UnboundedOutput(
-                f"{self.name} overflows on this region, where its argument reaches {float(u.max()):.3g}; use a smaller "
+                f"{self.name} overflows on this region, where its argument reaches {float(u.detach().max()):.3g}; use a smaller "
                 "eps, or subtract a constant from the argument (softmax and logsumexp do so by themselves)"
             )
 

@@ -133,7 +133,7 @@ def _either(g: Program, x: Ref, y: Ref | Tensor) -> Ref:
 def with_placeholders(g: Program, x: Ref, constant: Tensor, low: Tensor) -> Ref:
     """Add a constant whose entries at `low` are placeholders of minus infinity."""
     wide = constant.expand(x.shape).unsqueeze(0)
-    result = g.emit(Shift(wide), x, shape=x.shape, refine=masks.stay_apart, refine_from=[x])
+    result = g.emit(Shift(wide), x, shape=x.shape, refine=masks.stay_apart, refine_from=[x], masked=True)
     return replace(result, masked=low.expand(x.shape))
 
 
