@@ -1,26 +1,32 @@
 """ONNX operators as torch functions: one line in `OPERATORS` adds one.
 
-A function takes the operator's inputs in order (live tensors and float constants as tensors, integer and boolean
-constants as numpy arrays, absent ones as None) and its attributes by name. Where an attribute of an old version
-became an input later, one parameter serves both. Source: the ONNX operator schemas, versions 7 to 21.
+A function takes the operator's inputs in order (tensors; numpy arrays for those that must be constants; None for
+absent ones) and its attributes by name. What its signature does not name is not read, and is refused where a file
+sets it (see `robustsuite.formats.onnx_nodes`). Where an attribute of an old version became an input later, one
+parameter serves both. Source: the ONNX operator schemas, versions 7 to 25.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from robustsuite.errors import UnsupportedOperator
+from robustsuite.formats import onnx_entries as entries
+from robustsuite.formats import onnx_recurrent as recurrent
+from robustsuite.formats import onnx_windows as windows
+from robustsuite.formats.onnx_resize import resize, resize_10
+from robustsuite.formats.onnx_types import ANY, BOOLS, FLOATS, Static, dtype_of
 
-Static = np.ndarray[Any, Any]
 Function = Callable[..., Tensor | tuple[Tensor, ...]]
+
+_UNBOUNDED = 3.4028234e38
+"""From here on the limits of Clip, which are the ends of float32 in old versions, do not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,34 +37,31 @@ class Operator:
         function: for the versions of today.
         before: the version of the operator set up to which `old` is the function.
         old: see there.
-        numbers: positions of float inputs that the function takes as numpy arrays, not as tensors.
+        static: positions of the inputs that must be constants: the function takes them as numpy arrays.
+        takes: types of the other inputs that the function computes with.
+        counts: whether the function takes the number of the node's outputs, as `num_outputs`.
     """
 
     function: Function
     before: int = 0
     old: Function | None = None
-    numbers: tuple[int, ...] = ()
+    static: tuple[int, ...] = ()
+    takes: frozenset[torch.dtype] = FLOATS
+    counts: bool = False
 
     def of(self, version: int) -> Function:
         """Give the function for a version of the operator set."""
         return self.old if self.old is not None and version < self.before else self.function
 
 
-def _integers(values: Static | Sequence[int] | None) -> list[int]:
-    return [] if values is None else [int(v) for v in np.asarray(values).ravel()]
+def _unary(function: Callable[[Tensor], Tensor], *, takes: frozenset[torch.dtype] = FLOATS) -> Operator:
+    return Operator(lambda x, /: function(x), takes=takes)
 
 
-def _number(value: Any) -> float:
-    return float(np.asarray(value).item())
-
-
-def _tensor(value: Tensor | Static, like: Tensor) -> Tensor:
-    """Give a constant as a tensor on the device of `like`."""
-    return value if isinstance(value, Tensor) else torch.tensor(value, device=like.device)
-
-
-def _unary(function: Callable[[Tensor], Tensor]) -> Operator:
-    return Operator(lambda x: function(x))
+def _binary(
+    function: Callable[[Tensor, Tensor], Tensor], *, takes: frozenset[torch.dtype] = FLOATS
+) -> Operator:
+    return Operator(lambda x, y, /: function(x, y), takes=takes)
 
 
 def _fold(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
@@ -70,15 +73,21 @@ def _fold(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
     return Operator(apply)
 
 
+def _moving(function: Function, *static: int, counts: bool = False) -> Operator:
+    return Operator(function, static=static, takes=ANY, counts=counts)
+
+
+def _cast(x: Tensor, like: Tensor | None = None, *, to: int, saturate: int = 1) -> Tensor:
+    """Cast to a type, or to that of `like`. `saturate` is about types that are refused."""
+    return x.to(dtype_of(to, "the type to cast to") if like is None else like.dtype)
+
+
+def _cast_like(x: Tensor, like: Tensor, *, saturate: int = 1) -> Tensor:
+    return x.to(like.dtype)
+
+
 def _gemm(
-    a: Tensor,
-    b: Tensor,
-    c: Tensor | None = None,
-    *,
-    alpha: float = 1.0,
-    beta: float = 1.0,
-    transA: int = 0,
-    transB: int = 0,
+    a: Tensor, b: Tensor, c: Tensor | None = None, *, alpha: float, beta: float, transA: int, transB: int
 ) -> Tensor:
     a = a.transpose(0, 1) if transA else a
     b = b if alpha == 1 else alpha * b
@@ -91,94 +100,13 @@ def _gemm(
     return product if c is None else product + c
 
 
-def _window(
-    rank: int, space: Sequence[int], kernel: Sequence[int], attributes: dict[str, Any]
-) -> tuple[list[int], list[int], list[int], list[int]]:
-    """Give strides, dilations, and the padding before and after each axis, from attributes or `auto_pad`."""
-    strides = list(attributes.get("strides", [1] * rank))
-    dilations = list(attributes.get("dilations", [1] * rank))
-    auto = attributes.get("auto_pad", "NOTSET")
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        total = [
-            max(0, (math.ceil(n / s) - 1) * s + (k - 1) * d + 1 - n)
-            for n, k, s, d in zip(space, kernel, strides, dilations, strict=True)
-        ]
-        less = [t // 2 for t in total]
-        more = [t - half for t, half in zip(total, less, strict=True)]
-        return strides, dilations, *((less, more) if auto == "SAME_UPPER" else (more, less))
-    pads = list(attributes.get("pads", [0] * 2 * rank)) if auto == "NOTSET" else [0] * 2 * rank
-    return strides, dilations, pads[:rank], pads[rank:]
-
-
-def _flat_pads(before: Sequence[int], after: Sequence[int]) -> list[int]:
-    """Give paddings in the order of `torch.nn.functional.pad`: last axis first."""
-    return [p for pair in reversed(list(zip(before, after, strict=True))) for p in pair]
-
-
-_CONV: dict[int, Any] = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
-_TRANSPOSED: dict[int, Any] = {
-    1: functional.conv_transpose1d,
-    2: functional.conv_transpose2d,
-    3: functional.conv_transpose3d,
-}
-_MAX_POOL: dict[int, Any] = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
-_AVG_POOL: dict[int, Any] = {1: functional.avg_pool1d, 2: functional.avg_pool2d, 3: functional.avg_pool3d}
-
-
-def _conv(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, group: int = 1, **attributes: Any
-) -> Tensor:
-    rank = weight.dim() - 2
-    strides, dilations, before, after = _window(rank, x.shape[2:], weight.shape[2:], attributes)
-    if before != after:
-        x, before = functional.pad(x, _flat_pads(before, after)), [0] * rank
-    y: Tensor = _CONV[rank](x, weight, bias, strides, before, dilations, group)
-    return y
-
-
-def _conv_transpose(
-    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, group: int = 1, **attributes: Any
-) -> Tensor:
-    if attributes.get("output_shape") or attributes.get("auto_pad", "NOTSET") != "NOTSET":
-        raise UnsupportedOperator(
-            "ConvTranspose with output_shape or auto_pad is not known; export it with explicit pads"
-        )
-    rank = weight.dim() - 2
-    strides, dilations, before, after = _window(rank, x.shape[2:], weight.shape[2:], attributes)
-    extra = list(attributes.get("output_padding", [0] * rank))
-    if before == after:
-        y: Tensor = _TRANSPOSED[rank](x, weight, bias, strides, before, extra, group, dilations)
-        return y
-    whole: Tensor = _TRANSPOSED[rank](x, weight, bias, strides, 0, extra, group, dilations)
-    return functional.pad(whole, [-p for p in _flat_pads(before, after)])
-
-
-def _max_pool(x: Tensor, *, kernel_shape: Sequence[int], **attributes: Any) -> Tensor:
-    rank = len(kernel_shape)
-    strides, dilations, before, after = _window(rank, x.shape[2:], kernel_shape, attributes)
-    ceil = bool(attributes.get("ceil_mode", 0))
-    if before != after or any(2 * p > k for p, k in zip(before, kernel_shape, strict=True)):
-        x, before = functional.pad(x, _flat_pads(before, after), value=-torch.inf), [0] * rank
-    y: Tensor = _MAX_POOL[rank](x, list(kernel_shape), strides, before, dilations, ceil)
-    return y
-
-
-def _average_pool(
-    x: Tensor, *, kernel_shape: Sequence[int], count_include_pad: int = 0, **attributes: Any
-) -> Tensor:
-    rank = len(kernel_shape)
-    strides, dilations, before, after = _window(rank, x.shape[2:], kernel_shape, attributes)
-    if any(d != 1 for d in dilations) or (before != after and not count_include_pad):
-        raise UnsupportedOperator("AveragePool with dilations or uneven pads that do not count is not known")
-    if before != after:
-        x, before = functional.pad(x, _flat_pads(before, after)), [0] * rank
-    ceil = bool(attributes.get("ceil_mode", 0))
-    y: Tensor = _AVG_POOL[rank](x, list(kernel_shape), strides, before, ceil, bool(count_include_pad))
-    return y
-
-
 def _over_space(function: Callable[..., Tensor]) -> Operator:
-    return Operator(lambda x: function(x, tuple(range(2, x.dim())), keepdim=True))
+    return Operator(lambda x, /: function(x, tuple(range(2, x.dim())), keepdim=True))
+
+
+def _of_channels(weight: Tensor, x: Tensor) -> Tensor:
+    """Give a weight per channel the shape that goes with x."""
+    return weight.view((1, -1) + (1,) * (x.dim() - 2))
 
 
 def _batch_norm(
@@ -188,147 +116,60 @@ def _batch_norm(
     mean: Tensor,
     var: Tensor,
     *,
-    epsilon: float = 1e-5,
+    epsilon: float,
+    momentum: float,  # of the running statistics, which do not run
     training_mode: int = 0,
-    **ignored: Any,
 ) -> Tensor:
     if training_mode:
-        raise UnsupportedOperator(
-            "BatchNormalization in training mode is not known; export the network in eval"
-        )
+        raise UnsupportedOperator("training_mode is 1; expected 0; export the network in eval mode")
     factor = scale / torch.sqrt(var + epsilon)
-    shape = (1, -1) + (1,) * (x.dim() - 2)
-    return x * factor.view(shape) + (bias - mean * factor).view(shape)
+    return x * _of_channels(factor, x) + _of_channels(bias - mean * factor, x)
 
 
-def _layer_norm(
+def _dropout(
     x: Tensor,
-    scale: Tensor,
-    bias: Tensor | None = None,
+    ratio: Any = None,  # of training, as the seed
+    training_mode: Static | None = None,
     *,
-    axis: int = -1,
-    epsilon: float = 1e-5,
-    stash_type: int = 1,
+    seed: int | None = None,
 ) -> Tensor:
-    return functional.layer_norm(x, x.shape[axis % x.dim() :], scale, bias, epsilon)
+    if training_mode is not None and bool(training_mode):
+        raise UnsupportedOperator("training_mode is True; expected False; export the network in eval mode")
+    return x
 
 
-def _instance_norm(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float = 1e-5) -> Tensor:
+def _layer_norm(x: Tensor, scale: Tensor, bias: Tensor | None = None, *, axis: int, epsilon: float) -> Tensor:
+    shape = x.shape[axis % x.dim() :]
+    if scale.shape == shape and (bias is None or bias.shape == shape):
+        return functional.layer_norm(x, shape, scale, bias, epsilon)
+    y = functional.layer_norm(x, shape, None, None, epsilon) * scale
+    return y if bias is None else y + bias
+
+
+def _instance_norm(x: Tensor, scale: Tensor, bias: Tensor, *, epsilon: float) -> Tensor:
     y = functional.group_norm(x, x.shape[1], None, None, epsilon)
-    shape = (1, -1) + (1,) * (x.dim() - 2)
-    return y * scale.view(shape) + bias.view(shape)
+    return y * _of_channels(scale, x) + _of_channels(bias, x)
 
 
-def _group_norm(
-    x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1
-) -> Tensor:
+def _group_norm(x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float) -> Tensor:
     return functional.group_norm(x, num_groups, scale, bias, epsilon)
 
 
-def _reshape(x: Tensor, shape: Static | Sequence[int], *, allowzero: int = 0) -> Tensor:
-    sizes = _integers(shape)
-    if not allowzero:
-        sizes = [x.shape[i] if n == 0 else n for i, n in enumerate(sizes)]
-    return x.reshape(sizes)
-
-
-def _flatten(x: Tensor, *, axis: int = 1) -> Tensor:
-    axis = axis if axis >= 0 else axis + x.dim()
-    return x.reshape(math.prod(x.shape[:axis]), -1)
-
-
-def _squeeze(x: Tensor, axes: Static | Sequence[int] | None = None) -> Tensor:
-    return x.squeeze() if axes is None else x.squeeze(tuple(_integers(axes)))
-
-
-def _unsqueeze(x: Tensor, axes: Static | Sequence[int]) -> Tensor:
-    rank = x.dim() + len(_integers(axes))
-    for axis in sorted(a % rank for a in _integers(axes)):
-        x = x.unsqueeze(axis)
-    return x
-
-
-def _concat(*xs: Tensor, axis: int) -> Tensor:
-    like = next(x for x in xs if isinstance(x, Tensor))
-    return torch.cat([_tensor(x, like) for x in xs], axis)
-
-
-def _split(
-    x: Tensor,
-    split: Static | Sequence[int] | None = None,
-    *,
-    axis: int = 0,
-    num_outputs: int | None = None,
-) -> tuple[Tensor, ...]:
-    if split is not None:
-        return tuple(x.split(_integers(split), axis))
-    if num_outputs is None:
-        raise UnsupportedOperator("Split without sizes is not known; export it with the attribute split")
-    return tuple(x.split(math.ceil(x.shape[axis] / num_outputs), axis))
-
-
-def _slice(
-    x: Tensor,
-    starts: Static | Sequence[int],
-    ends: Static | Sequence[int],
-    axes: Static | Sequence[int] | None = None,
-    steps: Static | Sequence[int] | None = None,
+def _group_norm_before_21(
+    x: Tensor, scale: Tensor, bias: Tensor, *, num_groups: int, epsilon: float
 ) -> Tensor:
-    begins, stops = _integers(starts), _integers(ends)
-    where = _integers(axes) if axes is not None else list(range(len(begins)))
-    strides = _integers(steps) if steps is not None else [1] * len(begins)
-    for begin, stop, axis, stride in zip(begins, stops, where, strides, strict=True):
-        taken = range(x.shape[axis])[slice(begin, stop, stride)]
-        if stride > 0:
-            x = x.movedim(axis, 0)[taken.start : max(taken.start, taken.stop) : stride].movedim(0, axis)
-        else:
-            x = x.index_select(axis, torch.tensor(list(taken), device=x.device))
-    return x
-
-
-def _gather(x: Tensor, indices: Static, *, axis: int = 0) -> Tensor:
-    size = x.shape[axis]
-    index = torch.as_tensor(np.where(indices < 0, indices + size, indices), device=x.device)
-    axis = axis % x.dim()
-    taken = x.index_select(axis, index.reshape(-1))
-    return taken.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
-
-
-def _gather_elements(x: Tensor, indices: Static, *, axis: int = 0) -> Tensor:
-    index = np.where(indices < 0, indices + x.shape[axis], indices)
-    return x.gather(axis, torch.as_tensor(index, device=x.device))
-
-
-def _pad(
-    x: Tensor,
-    pads: Static | Sequence[int],
-    constant_value: Any = None,
-    axes: Static | None = None,
-    *,
-    mode: str = "constant",
-    value: float = 0.0,
-) -> Tensor:
-    sizes = _integers(pads)
-    where = [a % x.dim() for a in _integers(axes)] if axes is not None else list(range(x.dim()))
-    before, after = [0] * x.dim(), [0] * x.dim()
-    for i, axis in enumerate(where):
-        before[axis], after[axis] = sizes[i], sizes[i + len(where)]
-    fill = value if constant_value is None else _number(constant_value)
-    if mode == "constant":
-        return functional.pad(x, _flat_pads(before, after), value=fill)
-    names = {"reflect": "reflect", "edge": "replicate", "wrap": "circular"}
-    space = max(1, x.dim() - 2)
-    return functional.pad(x, _flat_pads(before[-space:], after[-space:]), mode=names[mode])
+    """Take a scale and a bias for each group, not for each channel."""
+    size = x.shape[1] // num_groups
+    scale, bias = scale.repeat_interleave(size), bias.repeat_interleave(size)
+    return functional.group_norm(x, num_groups, scale, bias, epsilon)
 
 
 def _clip(x: Tensor, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
     ends = [next((e for e in pair if e is not None), None) for pair in ((low, min), (high, max))]
-    floor, ceiling = (None if end is None else _number(end) for end in ends)
+    floor, ceiling = (None if end is None else entries.number(end) for end in ends)
+    floor = None if floor is None or floor <= -_UNBOUNDED else floor
+    ceiling = None if ceiling is None or ceiling >= _UNBOUNDED else ceiling
     return x if floor is None and ceiling is None else x.clamp(floor, ceiling)
-
-
-def _expand(x: Tensor, shape: Static) -> Tensor:
-    return x.expand(torch.broadcast_shapes(tuple(x.shape), tuple(_integers(shape))))
 
 
 def _reduction(function: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> Operator:
@@ -336,135 +177,152 @@ def _reduction(function: Callable[[Tensor, tuple[int, ...], bool], Tensor]) -> O
         x: Tensor,
         axes: Static | Sequence[int] | None = None,
         *,
-        keepdims: int = 1,
+        keepdims: int,
         noop_with_empty_axes: int = 0,
     ) -> Tensor:
-        where = tuple(a % x.dim() for a in _integers(axes))
+        where = tuple(a % x.dim() for a in entries.integers(axes))
         if not where and noop_with_empty_axes:
-            return x
+            return function(x.unsqueeze(-1), (-1,), False)  # of each entry alone
         return function(x, where or tuple(range(x.dim())), bool(keepdims))
 
-    return Operator(apply)
+    return Operator(apply, static=(1,))
 
 
 def _softmax_of(function: Callable[[Tensor, int], Tensor]) -> Operator:
-    def before_13(x: Tensor, *, axis: int = 1) -> Tensor:
-        return function(_flatten(x, axis=axis), 1).reshape(x.shape)
+    def before_13(x: Tensor, *, axis: int) -> Tensor:
+        return function(entries.flatten(x, axis=axis), 1).reshape(x.shape)
 
-    return Operator(lambda x, axis=-1: function(x, axis), before=13, old=before_13)
+    def today(x: Tensor, *, axis: int) -> Tensor:
+        return function(x, axis)
 
-
-def _where(condition: Tensor | Static, x: Tensor, y: Tensor) -> Tensor:
-    like = next(t for t in (x, y, condition) if isinstance(t, Tensor))
-    return torch.where(_tensor(condition, like), _tensor(x, like), _tensor(y, like))
+    return Operator(today, before=13, old=before_13)
 
 
-def _resize(
-    x: Tensor, *inputs: Static | None, mode: str = "nearest", scales: Any = None, **attributes: Any
-) -> Tensor:
-    """Enlarge by whole factors, nearest neighbour: what decoders export; other forms are refused."""
-    given = [np.asarray(v) for v in (scales, *inputs) if v is not None and np.size(v)]
-    if not given or mode != "nearest":
-        raise UnsupportedOperator(f"Resize with mode {mode} is not known; nearest neighbour is")
-    last = given[-1]
-    if np.issubdtype(last.dtype, np.integer):
-        factors = [size / n for size, n in zip(_integers(last), x.shape, strict=True)]
-    else:
-        factors = [float(v) for v in last]
-    whole = [round(f) for f in factors]
-    if any(abs(f - w) > 1e-6 or w < 1 for f, w in zip(factors, whole, strict=True)):
-        raise UnsupportedOperator(f"Resize by {factors} is not known; whole factors are")
-    for axis, factor in enumerate(whole):
-        x = x if factor == 1 else x.repeat_interleave(factor, axis)
-    return x
-
-
-def _depth_to_space(x: Tensor, *, blocksize: int, mode: str = "DCR") -> Tensor:
-    if mode == "CRD":
-        return functional.pixel_shuffle(x, blocksize)
-    n, c, h, w = x.shape
-    y = x.reshape(n, blocksize, blocksize, c // blocksize**2, h, w).permute(0, 3, 4, 1, 5, 2)
-    return y.reshape(n, c // blocksize**2, h * blocksize, w * blocksize)
-
-
-def _space_to_depth(x: Tensor, *, blocksize: int) -> Tensor:
-    n, c, h, w = x.shape
-    y = x.reshape(n, c, h // blocksize, blocksize, w // blocksize, blocksize).permute(0, 3, 5, 1, 2, 4)
-    return y.reshape(n, c * blocksize**2, h // blocksize, w // blocksize)
-
-
-def _lp_normalize(x: Tensor, *, axis: int = -1, p: int = 2) -> Tensor:
+def _lp_normalize(x: Tensor, *, axis: int, p: int) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(x, p, axis, keepdim=True)
     return x / norm
 
 
-def _cum_sum(x: Tensor, axis: Static, *, exclusive: int = 0, reverse: int = 0) -> Tensor:
-    where = int(axis)
+def _cum_sum(x: Tensor, axis: Static, *, exclusive: int, reverse: int) -> Tensor:
+    where = int(entries.number(axis))
     x = x.flip(where) if reverse else x
     y = x.cumsum(where)
     y = y - x if exclusive else y
     return y.flip(where) if reverse else y
 
 
-def _trilu(x: Tensor, k: Static | None = None, *, upper: int = 1) -> Tensor:
-    diagonal = 0 if k is None else int(k)
-    return x.triu(diagonal) if upper else x.tril(diagonal)
+def _celu(x: Tensor, *, alpha: float) -> Tensor:
+    return functional.celu(x, alpha)
+
+
+def _elu(x: Tensor, *, alpha: float) -> Tensor:
+    return functional.elu(x, alpha)
+
+
+def _selu(x: Tensor, *, alpha: float, gamma: float) -> Tensor:
+    return gamma * functional.elu(x, alpha)
+
+
+def _leaky_relu(x: Tensor, *, alpha: float) -> Tensor:
+    return functional.leaky_relu(x, alpha)
+
+
+def _thresholded_relu(x: Tensor, *, alpha: float) -> Tensor:
+    return functional.threshold(x, alpha, 0.0)
+
+
+def _hard_sigmoid(x: Tensor, *, alpha: float, beta: float) -> Tensor:
+    return (alpha * x + beta).clamp(0, 1)
+
+
+def _gelu(x: Tensor, *, approximate: str) -> Tensor:
+    return functional.gelu(x, approximate=approximate)
+
+
+def _einsum(*xs: Tensor, equation: str) -> Tensor:
+    return torch.einsum(equation, *xs)
+
+
+def _mean(*xs: Tensor) -> Tensor:
+    return sum(xs[1:], xs[0]) / len(xs)
+
+
+def _p_relu(x: Tensor, slope: Tensor) -> Tensor:
+    return x.clamp(min=0) + slope * x.clamp(max=0)
+
+
+def _power(x: Tensor, y: Static) -> Tensor:
+    return torch.pow(x, entries.number(y))
 
 
 OPERATORS: dict[str, Operator] = {
     "Abs": _unary(torch.abs),
-    "Add": _fold(torch.add),
+    "Add": _binary(torch.add),
+    "And": _binary(torch.logical_and, takes=BOOLS),
     "Atan": _unary(torch.atan),
-    "AveragePool": Operator(_average_pool),
+    "AveragePool": Operator(windows.average_pool),
     "BatchNormalization": Operator(_batch_norm),
-    "Cast": Operator(lambda x, to, **_: x),  # live tensors are floating, and stay in the network's dtype
-    "Celu": Operator(lambda x, alpha=1.0: functional.celu(x, alpha)),
-    "Clip": Operator(_clip, numbers=(1, 2)),
-    "Concat": Operator(_concat),
-    "Conv": Operator(_conv),
-    "ConvTranspose": Operator(_conv_transpose),
+    "Cast": Operator(_cast, takes=ANY),
+    "CastLike": Operator(_cast_like, takes=ANY),
+    "Ceil": _unary(lambda x: -torch.floor(-x)),
+    "Celu": Operator(_celu),
+    "Clip": Operator(_clip, static=(1, 2)),
+    "Concat": _moving(entries.concat),
+    "Conv": Operator(windows.conv),
+    "ConvTranspose": Operator(windows.conv_transpose),
     "Cos": _unary(torch.cos),
-    "CumSum": Operator(_cum_sum),
-    "DepthToSpace": Operator(_depth_to_space),
-    "Div": _fold(torch.div),
-    "Dropout": Operator(lambda x, *_, **__: x),
-    "Einsum": Operator(lambda *xs, equation: torch.einsum(equation, *xs)),
-    "Elu": Operator(lambda x, alpha=1.0: functional.elu(x, alpha)),
+    "CumSum": Operator(_cum_sum, static=(1,)),
+    "DepthToSpace": _moving(entries.depth_to_space),
+    "Div": _binary(torch.div),
+    "Dropout": Operator(_dropout, static=(1, 2)),
+    "Einsum": Operator(_einsum),
+    "Elu": Operator(_elu),
+    "Equal": _binary(torch.eq, takes=ANY),
     "Erf": _unary(torch.erf),
     "Exp": _unary(torch.exp),
-    "Expand": Operator(_expand),
-    "Flatten": Operator(_flatten),
+    "Expand": _moving(entries.expand, 1),
+    "Flatten": _moving(entries.flatten),
     "Floor": _unary(torch.floor),
-    "Gather": Operator(_gather),
-    "GatherElements": Operator(_gather_elements),
-    "Gelu": Operator(lambda x, approximate="none": functional.gelu(x, approximate=approximate)),
+    "GRU": Operator(recurrent.gru, static=(4,)),
+    "Gather": _moving(entries.gather, 1),
+    "GatherElements": _moving(entries.gather_elements, 1),
+    "Gelu": Operator(_gelu),
     "Gemm": Operator(_gemm),
     "GlobalAveragePool": _over_space(torch.mean),
     "GlobalMaxPool": _over_space(torch.amax),
-    "GroupNormalization": Operator(_group_norm),
-    "HardSigmoid": Operator(lambda x, alpha=0.2, beta=0.5: (alpha * x + beta).clamp(0, 1)),
+    "Greater": _binary(torch.gt, takes=ANY),
+    "GreaterOrEqual": _binary(torch.ge, takes=ANY),
+    "GroupNormalization": Operator(_group_norm, before=21, old=_group_norm_before_21),
+    "HardSigmoid": Operator(_hard_sigmoid),
     "HardSwish": _unary(functional.hardswish),
-    "Identity": Operator(lambda x: x),
+    "Identity": _moving(lambda x, /: x),
     "InstanceNormalization": Operator(_instance_norm),
+    "LSTM": Operator(recurrent.lstm, static=(4,)),
     "LayerNormalization": Operator(_layer_norm),
-    "LeakyRelu": Operator(lambda x, alpha=0.01: functional.leaky_relu(x, alpha)),
+    "LeakyRelu": Operator(_leaky_relu),
+    "Less": _binary(torch.lt, takes=ANY),
+    "LessOrEqual": _binary(torch.le, takes=ANY),
     "Log": _unary(torch.log),
     "LogSoftmax": _softmax_of(torch.log_softmax),
     "LpNormalization": Operator(_lp_normalize),
-    "MatMul": _fold(torch.matmul),
+    "MatMul": _binary(torch.matmul),
     "Max": _fold(torch.maximum),
-    "MaxPool": Operator(_max_pool),
-    "Mean": Operator(lambda *xs: sum(xs[1:], xs[0]) / len(xs)),
+    "MaxPool": Operator(windows.max_pool),
+    "Mean": Operator(_mean),
     "Min": _fold(torch.minimum),
     "Mish": _unary(functional.mish),
-    "Mul": _fold(torch.mul),
+    "Mul": _binary(torch.mul),
     "Neg": _unary(torch.neg),
-    "PRelu": Operator(lambda x, slope: x.clamp(min=0) + slope * x.clamp(max=0)),
-    "Pad": Operator(_pad, numbers=(2,)),
-    "Pow": Operator(lambda x, y: torch.pow(x, _number(y)), numbers=(1,)),
+    "Not": _unary(torch.logical_not, takes=BOOLS),
+    "Or": _binary(torch.logical_or, takes=BOOLS),
+    "PRelu": Operator(_p_relu),
+    "Pad": _moving(entries.pad, 1, 2, 3),
+    "Pow": Operator(_power, static=(1,)),
+    "RNN": Operator(recurrent.rnn, static=(4,)),
     "Reciprocal": _unary(torch.reciprocal),
     "ReduceL1": _reduction(lambda x, axes, keep: x.abs().sum(axes, keep)),
     "ReduceL2": _reduction(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep)),
+    "ReduceLogSum": _reduction(lambda x, axes, keep: x.sum(axes, keep).log()),
     "ReduceLogSumExp": _reduction(torch.logsumexp),
     "ReduceMax": _reduction(torch.amax),
     "ReduceMean": _reduction(lambda x, axes, keep: x.mean(axes, keep)),
@@ -472,29 +330,31 @@ OPERATORS: dict[str, Operator] = {
     "ReduceSum": _reduction(lambda x, axes, keep: x.sum(axes, keep)),
     "ReduceSumSquare": _reduction(lambda x, axes, keep: x.square().sum(axes, keep)),
     "Relu": _unary(functional.relu),
-    "Reshape": Operator(_reshape),
-    "Resize": Operator(_resize, numbers=(1, 2)),
-    "Selu": Operator(lambda x, alpha=1.6732632, gamma=1.0507010: gamma * functional.elu(x, alpha)),
+    "Reshape": _moving(entries.reshape, 1),
+    "Resize": Operator(resize, before=11, old=resize_10, static=(1, 2, 3)),
+    "Round": _unary(torch.round),
+    "Selu": Operator(_selu),
     "Sigmoid": _unary(torch.sigmoid),
     "Sign": _unary(torch.sign),
     "Sin": _unary(torch.sin),
-    "Slice": Operator(_slice),
+    "Slice": _moving(entries.slice_, 1, 2, 3, 4),
     "Softmax": _softmax_of(torch.softmax),
     "Softplus": _unary(functional.softplus),
     "Softsign": _unary(lambda x: x / (1 + x.abs())),
-    "SpaceToDepth": Operator(_space_to_depth),
-    "Split": Operator(_split),
+    "SpaceToDepth": _moving(entries.space_to_depth),
+    "Split": _moving(entries.split, 1, counts=True),
     "Sqrt": _unary(torch.sqrt),
-    "Squeeze": Operator(_squeeze),
-    "Sub": _fold(torch.sub),
+    "Squeeze": _moving(entries.squeeze, 1),
+    "Sub": _binary(torch.sub),
     "Sum": _fold(torch.add),
     "Tan": _unary(torch.tan),
     "Tanh": _unary(torch.tanh),
-    "ThresholdedRelu": Operator(lambda x, alpha=1.0: functional.threshold(x, alpha, 0.0)),
-    "Tile": Operator(lambda x, repeats: x.repeat(_integers(repeats))),
-    "Transpose": Operator(lambda x, perm=None: x.permute(perm or tuple(reversed(range(x.dim()))))),
-    "Trilu": Operator(_trilu),
-    "Unsqueeze": Operator(_unsqueeze),
-    "Upsample": Operator(_resize, numbers=(1, 2)),
-    "Where": Operator(_where),
+    "ThresholdedRelu": Operator(_thresholded_relu),
+    "Tile": _moving(entries.tile, 1),
+    "Transpose": _moving(entries.transpose),
+    "Trilu": _moving(entries.trilu, 1),
+    "Unsqueeze": _moving(entries.unsqueeze, 1),
+    "Upsample": Operator(resize_10, static=(1,)),
+    "Where": _moving(lambda condition, x, y, /: torch.where(condition, x, y)),
+    "Xor": _binary(torch.logical_xor, takes=BOOLS),
 }

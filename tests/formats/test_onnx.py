@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -17,26 +16,15 @@ from torch import nn
 from robustsuite import Linf, bounds
 from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.formats import OnnxNetwork, load_onnx
-from robustsuite.formats.onnx_operators import OPERATORS
 from tests.formats.cases import NODES, Node, w
-
-
-def _reference(model: onnx.ModelProto, x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    return np.asarray(session.run(None, {session.get_inputs()[0].name: x})[0])
-
-
-def test_every_operator_of_the_table_is_tested() -> None:
-    assert {node.operator for node in NODES} == set(OPERATORS)
+from tests.formats.comparison import reference
 
 
 @pytest.mark.parametrize("node", NODES, ids=str)
 def test_operators_agree_with_onnxruntime(node: Node) -> None:
     network = OnnxNetwork(node.model()).eval()
     examples = [node.example(number) for number in range(3)]
-    expected = torch.from_numpy(np.stack([_reference(node.model(), x) for x in examples]))
+    expected = torch.from_numpy(np.stack([reference(node.model(), x) for x in examples]))
     x = torch.from_numpy(np.stack(examples))
     torch.testing.assert_close(network(x), expected, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(network(x[:1]), expected[:1], rtol=1e-5, atol=1e-5)
@@ -124,5 +112,5 @@ def test_bad_files_get_one_line(tmp_path: Path) -> None:
     misfit = _save(
         tmp_path / "misfit.onnx", [helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": w(3, 3)}, [1, 4]
     )
-    with pytest.raises(InvalidInput, match="the operator MatMul .* cannot be run"):
+    with pytest.raises(InvalidInput, match="the ONNX operator 'MatMul' .* cannot be run"):
         load_onnx(misfit)
