@@ -69,11 +69,34 @@ def squeeze(x: Tensor, axes: Static | Sequence[int] | None = None) -> Tensor:
     return x.squeeze() if axes is None else x.squeeze(tuple(where))
 
 
+def squeeze_before_11(x: Tensor, *, axes: Sequence[int] | None = None) -> Tensor:
+    """Squeeze as it was without axes counted from the end: runtimes differ in what they make of such."""
+    if any(axis < 0 for axis in axes or ()):
+        raise UnsupportedOperator(
+            f"axes is {list(axes or ())}; expected numbers >= 0 before version 11; count so"
+        )
+    return squeeze(x, axes)
+
+
 def unsqueeze(x: Tensor, axes: Static | Sequence[int]) -> Tensor:
     rank = x.dim() + len(integers(axes))
     for axis in sorted(a % rank for a in integers(axes)):
         x = x.unsqueeze(axis)
     return x
+
+
+def unsqueeze_before_11(x: Tensor, *, axes: Sequence[int]) -> Tensor:
+    """Unsqueeze without axes that are counted from the end."""
+    _check_counted_from_the_start(axes)
+    return unsqueeze(x, axes)
+
+
+def _check_counted_from_the_start(axes: Sequence[int] | None) -> None:
+    """Runtimes differ in what they make of others where the version does not have them."""
+    if any(axis < 0 for axis in axes or ()):
+        raise UnsupportedOperator(
+            f"axes is {list(axes or ())}; expected numbers >= 0 before version 11; count so"
+        )
 
 
 def concat(*xs: Tensor, axis: int) -> Tensor:

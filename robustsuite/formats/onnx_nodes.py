@@ -90,7 +90,7 @@ def schema_of(node: onnx.NodeProto, version: int) -> defs.OpSchema:
         return defs.get_schema(node.op_type, version, "")
     except Exception as error:  # of onnx's own checker
         raise InvalidInput(
-            f"{describe(node)} is not as version {version} of the operator set has it: {line(error)}"
+            f"{describe(node)} is not as version {version} of the operator set has it: {line(error)}; export it again"
         ) from error
 
 

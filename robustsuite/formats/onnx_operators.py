@@ -344,7 +344,7 @@ OPERATORS: dict[str, Operator] = {
     "SpaceToDepth": _moving(entries.space_to_depth),
     "Split": _moving(entries.split, 1, counts=True),
     "Sqrt": _unary(torch.sqrt),
-    "Squeeze": _moving(entries.squeeze, 1),
+    "Squeeze": Operator(entries.squeeze, before=11, old=entries.squeeze_before_11, static=(1,), takes=ANY),
     "Sub": _binary(torch.sub),
     "Sum": _fold(torch.add),
     "Tan": _unary(torch.tan),
@@ -353,7 +353,9 @@ OPERATORS: dict[str, Operator] = {
     "Tile": _moving(entries.tile, 1),
     "Transpose": _moving(entries.transpose),
     "Trilu": _moving(entries.trilu, 1),
-    "Unsqueeze": _moving(entries.unsqueeze, 1),
+    "Unsqueeze": Operator(
+        entries.unsqueeze, before=11, old=entries.unsqueeze_before_11, static=(1,), takes=ANY
+    ),
     "Upsample": Operator(resize_10, static=(1,)),
     "Where": _moving(lambda condition, x, y, /: torch.where(condition, x, y)),
     "Xor": _binary(torch.logical_xor, takes=BOOLS),

@@ -212,9 +212,10 @@ FORMS = [
         Form(name, wide=3.0)
         for name in (
             *("Abs", "Atan", "Ceil", "Cos", "Erf", "Exp", "Floor", "HardSwish", "Identity", "Mish", "Neg", "Relu"),
-            *("Round", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Tan", "Tanh"),
+            *("Round", "Sigmoid", "Sign", "Sin", "Softplus", "Softsign", "Tanh"),
         )
     ),
+    Form("Tan"),
     *(Form(name, positive=True) for name in ("Log", "Sqrt", "Reciprocal")),
     *(Form(name, cast=TensorProto.BOOL) for name in ("Not", "Identity")),
     *(Form(name, (3, 4), cast=TensorProto.BOOL, values={"B": [np.array([[True], [False], [True]])]}) for name in ("And", "Or", "Xor", "Equal")),

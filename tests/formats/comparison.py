@@ -14,13 +14,15 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from robustsuite.errors import RobustsuiteError, UnsupportedOperator
 from robustsuite.formats import OnnxNetwork
 
-_REFUSALS = (
+NOT_RUN = (
     states.Fail,
     states.InvalidArgument,
     states.InvalidGraph,
     states.NotImplemented,
     states.RuntimeException,
 )
+"""What onnxruntime raises for models that it does not run."""
+
 onnxruntime.set_default_logger_severity(4)
 
 
@@ -50,7 +52,7 @@ def compare(model: onnx.ModelProto, x: np.ndarray[Any, Any], *, rtol: float = 1e
     """Say "equal", "refused: ..." (by us, by name), "not run" (by onnxruntime), or "wrong: ..."."""
     try:
         expected = reference(model, x)
-    except _REFUSALS:
+    except NOT_RUN:
         return "not run"
     try:
         network = OnnxNetwork(model).eval()

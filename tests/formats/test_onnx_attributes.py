@@ -26,6 +26,8 @@ REFUSED = {
         "cast to is UINT16",
         "cast to is UINT32",
         "cast to is UINT64",
+        "round_mode = 'down', which is not read",
+        "round_mode = 'down', which is not read",
     ],
     "CastLike": ["round_mode = 'down', which is not read"],
     "ConvTranspose": ["and the kernel reaches"],
@@ -54,7 +56,9 @@ REFUSED = {
         "antialias = 1, which is not read",
     ],
     "Sign": ["is given int32"],
+    "Squeeze": ["axes is [-2]; expected numbers >= 0 before version 11"],
     "Sub": ["is given int32"],
+    "Unsqueeze": ["]; expected numbers >= 0 before version 11"],
 }
 """What is refused, by the words that say so."""
 
