@@ -88,4 +88,6 @@ def load_onnx(path: Path) -> OnnxNetwork:
     try:
         return OnnxNetwork(model).eval()
     except (InvalidInput, UnsupportedOperator) as error:
-        raise type(error)(f"{path}: {error}") from error
+        # Names in a file may hold anything.
+        text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+        raise type(error)(f"{path}: {text}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,6 +57,10 @@ FOLDED = frozenset(
     }
 )
 """Operators that onnx's reference evaluator computes as onnxruntime does, on constants that are no floats."""
+
+
+_LARGEST = 2**31
+"""Entries of an input, beyond which it is a damaged file's."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +152,12 @@ def _example(graph: onnx.GraphProto) -> tuple[str, Tensor]:
         raise UnsupportedOperator(
             f"the input '{name}' is {type_name(kind.elem_type)}; expected FLOAT or DOUBLE; export the network so"
         )
-    return name, torch.zeros(tuple(max(1, axis.dim_value) for axis in kind.shape.dim), dtype=dtype)
+    shape = tuple(max(1, axis.dim_value) for axis in kind.shape.dim)
+    if math.prod(shape) > _LARGEST:
+        raise InvalidInput(
+            f"the input '{name}' has the shape {shape}; expected up to {_LARGEST} entries; export a smaller one"
+        )
+    return name, torch.zeros(shape, dtype=dtype)
 
 
 class _Compiler:

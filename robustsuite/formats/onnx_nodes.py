@@ -95,14 +95,23 @@ def schema_of(node: onnx.NodeProto, version: int) -> defs.OpSchema:
 
 
 def attribute(value: onnx.AttributeProto) -> Any:
-    """Give the value of an attribute: text as str, a tensor as an array."""
+    """Give the value of an attribute: text as str, a tensor as an array.
+
+    Raises:
+        InvalidInput: it stands for an argument of a function, outside of one.
+    """
+    if value.ref_attr_name:
+        raise InvalidInput(
+            f"the attribute '{value.name}' stands for '{value.ref_attr_name}' of a function; expected a value; "
+            "export the network again"
+        )
     found = helper.get_attribute_value(value)
     if isinstance(found, onnx.TensorProto):
         return array_of(found, value.name)
     if isinstance(found, bytes):
-        return found.decode()
+        return found.decode(errors="replace")
     if isinstance(found, Sequence) and found and isinstance(found[0], bytes):
-        return [text.decode() for text in found]
+        return [text.decode(errors="replace") for text in found]
     return found if isinstance(found, int | float | str | onnx.GraphProto) else list(found)
 
 

@@ -375,7 +375,7 @@ FORMS = [
         for output in range(2)
     ),
     *(
-        Form(name, (4, 1, 2), values={**recurrent(name, gates, 1), "activations": activations, "activation_alpha": [None, [0.3] * number], "activation_beta": [None, [0.2] * number], "sequence_lens": [None, np.array([4], np.int32), np.array([2], np.int32)]}, outputs=2)
+        Form(name, (4, 1, 2), values={**recurrent(name, gates, 1), "hidden_size": [3], "activations": activations, "activation_alpha": [None, [0.3] * number], "activation_beta": [None, [0.2] * number], "sequence_lens": [None, np.array([4], np.int32), np.array([2], np.int32)]}, outputs=2)
         for name, gates, number, activations in (
             ("LSTM", 4, 3, [None, ["Sigmoid", "Tanh", "Relu"], ["HardSigmoid", "Tanh", "Tanh"], ["Softsign", "Affine", "Softplus"]]),
             ("GRU", 3, 2, [None, ["Sigmoid", "Relu"], ["HardSigmoid", "Tanh"], ["Softsign", "Elu"]]),

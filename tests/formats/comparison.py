@@ -58,12 +58,15 @@ def compare(model: onnx.ModelProto, x: np.ndarray[Any, Any], *, rtol: float = 1e
         network = OnnxNetwork(model).eval()
         with torch.no_grad():
             got = network(torch.from_numpy(x)[None])[0].numpy()
+            beside = network(torch.from_numpy(np.stack([x / 2, x])))[1].numpy()
     except UnsupportedOperator as error:
         return f"refused: {error}" if "\n" not in str(error) else f"wrong: several lines: {error}"
     except (RobustsuiteError, RuntimeError, LookupError, TypeError, ValueError) as error:
         return f"wrong: {type(error).__name__}: {error}"
     if got.shape != expected.shape:
         return f"wrong: shape {got.shape}, expected {expected.shape}"
+    if not np.allclose(got, beside, rtol=1e-4, atol=1e-4, equal_nan=True):
+        return f"wrong: differs in a batch by {np.abs(got - beside).max()}"
     if not np.allclose(
         got, expected, rtol=rtol, atol=rtol * max(1.0, float(np.nanmax(np.abs(expected), initial=0)))
     ):

@@ -17,6 +17,12 @@ from tests.formats.attribute_cases import FORMS, Form, network, versions
 from tests.formats.cases import f, i
 from tests.formats.comparison import compare, folded
 
+_RECURRENT = [
+    "activation_alpha = ",
+    "activation_beta = ",
+    "activations is ['",
+    "sequence_lens is [2]; expected whole",
+]
 REFUSED = {
     "Abs": ["is given int32"],
     "Add": ["is given int32"],
@@ -34,7 +40,9 @@ REFUSED = {
     "Div": ["is given int32"],
     "Dropout": ["training_mode is True"],
     "Exp": ["is given float16"],
+    "GRU": _RECURRENT,
     "GroupNormalization": ["stash_type = 11, which is not read"],
+    "LSTM": _RECURRENT,
     "LayerNormalization": [
         "gives the output 'Mean', which is not known",
         "stash_type = 11, which is not read",
@@ -48,6 +56,7 @@ REFUSED = {
         "with mode 'wrap'; expected one of",
     ],
     "Pow": ["expected a single number", "takes 'x', which depends on the network's input"],
+    "RNN": _RECURRENT,
     "Relu": ["is given int32", "is given float16"],
     "Resize": [
         "keep_aspect_ratio_policy is",

@@ -18,6 +18,7 @@ from robustsuite.formats import OnnxNetwork, load_onnx
 from tests.formats.attribute_cases import network
 from tests.formats.cases import f, i, w
 from tests.formats.comparison import compare
+from tests.formats.generated import random_model
 
 node = helper.make_node
 
@@ -87,6 +88,12 @@ def _no_operator_set() -> onnx.ModelProto:
     return model
 
 
+def _attribute_of_a_function() -> onnx.ModelProto:
+    model = _model([node("Elu", ["x"], ["y"])])
+    model.graph.node[0].attribute.add(name="alpha", ref_attr_name="a", type=onnx.AttributeProto.FLOAT)
+    return model
+
+
 REFUSED: list[tuple[Callable[[], onnx.ModelProto], str]] = [
     (_with_function, "the network brings the function 'Twice' of its own"),
     (_with_sparse_weight, "the tensor 's' is sparse"),
@@ -112,6 +119,8 @@ REFUSED: list[tuple[Callable[[], onnx.ModelProto], str]] = [
 
 INVALID: list[tuple[Callable[[], onnx.ModelProto], str]] = [
     (_damaged_weight, "the tensor 'w' is damaged"),
+    (_attribute_of_a_function, "the attribute 'alpha' stands for 'a' of a function"),
+    (lambda: _model([node("Relu", ["x"], ["y"])], shape=(10**9, 10**9)), "expected up to 2147483648 entries"),
     (_two_operator_sets, "the network imports 2 versions"),
     (_no_operator_set, "the network imports 0 versions"),
     (lambda: _model([node("Relu", ["h"], ["y"]), node("Abs", ["x"], ["h"])]), "'h' is used before it is made"),
@@ -153,6 +162,23 @@ def _refused(model: onnx.ModelProto, kind: type[RobustsuiteError], words: str) -
     assert words in message
     assert "\n" not in message
     assert "; " in message
+
+
+def test_networks_with_a_few_bytes_changed_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    bases = [random_model(number)[0].SerializeToString() for number in range(10)]
+    path = tmp_path / "net.onnx"
+    for base in bases * 20:
+        data = bytearray(base)
+        for place in generator.integers(len(data), size=3):
+            data[place] = generator.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            network = load_onnx(path)
+            network(torch.zeros(1, *network.input_shape))
+        except RobustsuiteError as error:
+            lines = str(error).splitlines()
+            assert len(lines) == 1
 
 
 def test_outputs_that_nobody_uses_do_no_harm() -> None:
