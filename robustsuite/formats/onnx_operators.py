@@ -101,7 +101,14 @@ def _gemm(
 
 
 def _over_space(function: Callable[..., Tensor]) -> Operator:
-    return Operator(lambda x, /: function(x, tuple(range(2, x.dim())), keepdim=True))
+    def apply(x: Tensor, /) -> Tensor:
+        if x.dim() < 3:
+            raise UnsupportedOperator(
+                f"its input has {x.dim()} axes; expected axes of space after the first two"
+            )
+        return function(x, tuple(range(2, x.dim())), keepdim=True)
+
+    return Operator(apply)
 
 
 def _of_channels(weight: Tensor, x: Tensor) -> Tensor:

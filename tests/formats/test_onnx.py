@@ -33,6 +33,21 @@ def test_operators_agree_with_onnxruntime(node: Node) -> None:
     assert bool((b.upper >= expected - 1e-4).all())
 
 
+@pytest.mark.parametrize("node", [n for n in NODES if n.operator in ("LSTM", "GRU", "RNN")], ids=str)
+def test_bounds_of_recurrent_networks_hold(node: Node) -> None:
+    network = OnnxNetwork(node.model()).eval()
+    x = torch.from_numpy(np.stack([node.example(number) for number in range(2)]))
+    graph, region = bounds.trace(network, x), Linf(0.2).around(x)
+    corners = (torch.randint(0, 2, (50, *x.shape), generator=torch.Generator().manual_seed(0)) * 2 - 1) * 0.2
+    y = network((x + corners).flatten(0, 1)).unflatten(0, (50, 2))
+    widths = []
+    for method in (bounds.ibp, bounds.crown):
+        b = method(graph, region)
+        assert bool(((b.lower <= y + 1e-5) & (y <= b.upper + 1e-5)).all())
+        widths.append(float((b.upper - b.lower).mean()))
+    assert widths[1] < widths[0]
+
+
 def _save(
     path: Path,
     nodes: list[onnx.NodeProto],

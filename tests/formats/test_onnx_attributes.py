@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -200,6 +201,21 @@ def test_constants_that_are_no_floats_are_folded_as_in_onnxruntime(form: Form) -
             total = helper.make_node("Add", ["x", "f"], ["y"])
             model = network([node, cast, total], weights, (), "y", version)
             assert compare(model, np.array(0.25, np.float32)) == "equal", (version, chosen)
+
+
+@pytest.mark.parametrize("start", [None, 0, 1, -2, -9])
+@pytest.mark.parametrize("end", [None, 2, -1, 9, 0])
+def test_parts_of_shapes_are_folded_as_in_onnxruntime(start: int | None, end: int | None) -> None:
+    part: dict[str, Any] = {
+        name: value for name, value in (("start", start), ("end", end)) if value is not None
+    }
+    nodes = [
+        helper.make_node("Shape", ["x"], ["s"], **part),
+        helper.make_node("Cast", ["s"], ["f"], to=1),
+        helper.make_node("ReduceSum", ["f"], ["t"]),
+        helper.make_node("Add", ["x", "t"], ["y"]),
+    ]
+    assert compare(network(nodes, [], (2, 3, 4), "y", 15), np.ones((2, 3, 4), np.float32)) == "equal"
 
 
 def test_random_numbers_are_no_constants() -> None:
