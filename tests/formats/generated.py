@@ -152,7 +152,7 @@ class Planted:
 def planted(number: int) -> Planted:
     """Give a random small network plus a spike, a step or a jump in a small part of its box."""
     generator = np.random.default_rng(seeding.derive(number, "planted"))
-    size = int(generator.integers(1, 4))
+    size = int(generator.integers(1, 3))
     builder = Builder((1, size), int(generator.integers(13, 22)))
     low = generator.uniform(-2, 0, size).round(3)
     high = (low + generator.uniform(0.5, 2, size)).round(3)
@@ -185,7 +185,7 @@ def _distance(builder: Builder, hidden: Array, steep: float) -> str:
 def _bump(builder: Builder, hidden: Array, generator: np.random.Generator) -> str:
     """One minus a steep distance, cut at zero."""
     return builder.add(
-        "Relu", builder.add("Sub", 1.0, _distance(builder, hidden, 10 ** generator.uniform(2, 4)))
+        "Relu", builder.add("Sub", 1.0, _distance(builder, hidden, 10 ** generator.uniform(1.5, 3)))
     )
 
 
@@ -207,7 +207,7 @@ def _stairs(rounding: str, **attributes: Any) -> Callable[[Builder, Array, np.ra
 
 
 def _comparison(builder: Builder, hidden: Array, generator: np.random.Generator) -> str:
-    near = builder.add("Less", _distance(builder, hidden, 1.0), 10 ** generator.uniform(-4, -2))
+    near = builder.add("Less", _distance(builder, hidden, 1.0), 10 ** generator.uniform(-3, -1.5))
     if generator.random() < 0.5:
         return builder.add("Where", near, np.ones((1, 1)), np.zeros((1, 1)))
     return builder.add("Cast", near, to=TensorProto.FLOAT)
@@ -215,7 +215,7 @@ def _comparison(builder: Builder, hidden: Array, generator: np.random.Generator)
 
 def _both(builder: Builder, hidden: Array, generator: np.random.Generator) -> str:
     first = builder.add("MatMul", "x", np.eye(hidden.size, 1))
-    width = 10 ** generator.uniform(-4, -2)
+    width = 10 ** generator.uniform(-3, -1.5)
     after = builder.add("Greater", first, np.full((1, 1), hidden[0] - width))
     before = builder.add("Not", builder.add("Greater", first, np.full((1, 1), hidden[0] + width)))
     return builder.add("Cast", builder.add("And", after, before), to=TensorProto.FLOAT)
@@ -236,7 +236,7 @@ def _half(builder: Builder, hidden: Array, generator: np.random.Generator) -> st
 
 
 def _sign(builder: Builder, hidden: Array, generator: np.random.Generator) -> str:
-    steep = builder.add("Sub", 10 ** generator.uniform(-4, -2), _distance(builder, hidden, 1.0))
+    steep = builder.add("Sub", 10 ** generator.uniform(-3, -1.5), _distance(builder, hidden, 1.0))
     return builder.add("Sign", steep)
 
 
