@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import math
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from robustsuite.bounds import Bounds
+from robustsuite.bounds import Bounds, relaxations
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.program import Thetas
-from robustsuite.bounds.relaxations import functions
+from robustsuite.bounds.relaxations import derivatives, functions
 from robustsuite.bounds.relaxations.maximum import Maximum
+from robustsuite.bounds.relaxations.patched import Straight
 from robustsuite.bounds.relaxations.periodic import TANGENT, Sine
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid, SShaped, Tanh
-from robustsuite.bounds.relaxations.steps import Flat, Floor
+from robustsuite.bounds.relaxations.steps import Constant, Flat, Floor
 from robustsuite.bounds.relaxations.unary import Relaxation
+from robustsuite.errors import UnsupportedOperator
 
 _ENDS = (
     -30.0,
@@ -77,7 +84,90 @@ RELAXATIONS: dict[str, tuple[Relaxation, tuple[float, ...]]] = {
     "tan": (TANGENT, (-1.5, -1.0, -0.2, 0.0, 0.3, 1.2, 1.55)),
     "sign": (Flat(torch.sign), _ENDS),
     "floor": (Floor(), (*_ENDS, 0.2, 0.9)),
+    "constant": (Constant(1.5), _ENDS),
+    "straight": (Straight(-2.0), _ENDS),
 }
+
+
+def _around(*points: float) -> tuple[float, ...]:
+    """Give ends at, near and far from some points."""
+    near = [p + d for p in points for d in (-1.0, -1e-3, 0.0, 1e-3, 1.0) if math.isfinite(p)]
+    return tuple(sorted({*_ENDS, *near}))
+
+
+_SMALL_ENDS = tuple(v for v in _ENDS if abs(v) <= 6)
+_Table = Sequence[tuple[tuple[float, ...], tuple[float, ...]]]
+PARAMETERS: dict[str, tuple[Callable[..., Relaxation], _Table]] = {
+    "softplus": (
+        functions.softplus,
+        [
+            ((beta, threshold), _around(threshold / beta))
+            for beta, threshold in (
+                (1.0, 20.0),
+                (1.0, 1.0),
+                (2.0, 1.0),
+                (-1.0, 20.0),
+                (-1.0, 1.0),
+                (-3.0, 0.5),
+                (1.0, 0.0),
+                (-1.0, 0.0),
+                (0.5, -2.0),
+                (-0.5, -2.0),
+                (10.0, 5.0),
+                (0.01, 20.0),
+                (1.0, math.inf),
+                (1.0, -math.inf),
+            )
+        ],
+    ),
+    "elu": (
+        functions.elu,
+        [
+            (factors, _SMALL_ENDS)
+            for factors in (
+                (-1.5, 1.0, 1.0),
+                (0.5, 1.0, 2.0),  # celu(0.5)
+                (-0.5, 1.0, -2.0),  # celu(-0.5)
+                (1.5, -1.0, 1.0),
+                (1.5, 1.0, -1.0),
+                (0.0, 1.0, 1.0),
+                (1.0, 0.0, 1.0),
+                (1.0, 1.0, 0.0),
+                (100.0, 1.0, 0.01),
+            )
+        ],
+    ),
+    "clip": (
+        functions.clip,
+        [
+            (ends, _around(*ends))
+            for ends in ((-0.3, 0.6), (0.6, -0.3), (0.5, 0.5), (-math.inf, 0.5), (0.5, math.inf), (2.0, 3.0))
+        ],
+    ),
+    "power": (
+        functions.power,
+        [((e,), _SMALL_ENDS) for e in (3.0, 4.0, 5.0, 6.0, 9.0)]
+        + [((e,), (0.0, 1e-30, *_POSITIVE[:-1])) for e in (0.1, 0.5, 0.9, 1.1, 1.5, 2.5, 3.7)],
+    ),
+}
+for _name, (_make, _table) in PARAMETERS.items():
+    for _values, _ends in _table:
+        RELAXATIONS[f"{_name} {_values}"] = (_make(*_values), _ends)
+
+
+def _derivative(relaxation: Relaxation) -> Relaxation | None:
+    try:
+        return relaxation.differentiate()
+    except UnsupportedOperator:
+        return None
+
+
+for _name, (_relaxation, _ends) in list(RELAXATIONS.items()):
+    _slope = _derivative(_relaxation)
+    if _slope is not None:
+        # Where a function may be vertical, its derivative has no value.
+        _inside = tuple(e for e in _ends if e >= 1e-3) if min(_ends) >= 0 else _ends
+        RELAXATIONS[f"derivative of {_name}"] = (_slope, _inside)
 CHOICES = [None, 0.0, 0.3, 1.0]
 
 
@@ -88,11 +178,14 @@ def _intervals(ends: tuple[float, ...], dtype: torch.dtype) -> tuple[Tensor, Ten
 
 
 def _points(l: Tensor, u: Tensor) -> Tensor:
-    """Give many points of each interval, its ends and (where inside) 0 among them."""
+    """Give many points of each interval, among them its ends and (where inside) all other ends, and what lies next to them."""
     grid = torch.linspace(0, 1, 401, dtype=torch.float64).unsqueeze(1)
     wide = l.double() + grid * (u - l).double()
-    special = torch.tensor([0.0, -0.3, 0.6, -3.0, 3.0], dtype=torch.float64).unsqueeze(1).expand(-1, len(l))
-    return torch.cat([wide, special, u.double().unsqueeze(0)]).clamp(l.double(), u.double())
+    special = torch.cat([l, u, torch.tensor([0.0, -0.3, 0.6, -3.0, 3.0])]).double().unique()
+    special = torch.cat([special, special.nextafter(special + 1), special.nextafter(special - 1)])
+    return torch.cat([wide, special.unsqueeze(1).expand(-1, len(l)), u.double().unsqueeze(0)]).clamp(
+        l.double(), u.double()
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -134,6 +227,11 @@ def test_intervals_are_tight(name: str, dtype: torch.dtype) -> None:
     tolerance = 1e-6 if dtype == torch.float32 else 1e-12
     assert bool((low.double() <= y.amin(0) + tolerance * size).all())
     assert bool((high.double() >= y.amax(0) - tolerance * size).all())
+    # A jump right beside an end counts as inside.
+    beside = [
+        relaxation(end.double() + s * 1e-5 * (1 + end.double().abs())) for end in (l, u) for s in (-1, 1)
+    ]
+    y = torch.cat([y, torch.where(torch.stack(beside).isfinite(), torch.stack(beside), y[:1])])
     # The points are dense enough to see the range, but for what lies between them.
     between = 0.05 * (y.amax(0) - y.amin(0)) + 5e-5 * size
     narrow = (u - l) < 2 * math.pi - 0.01  # a sine says [-1, 1] a little early
@@ -262,3 +360,38 @@ def test_the_touching_tangent_lies_above_the_left_end(function: SShaped, dtype: 
         function(a_little_less) + function.derivative(a_little_less) * (left - a_little_less) - function(left)
     )
     assert float(below[inside].max()) <= 1e-6  # and hardly any further right than it must
+
+
+def _defined() -> Iterator[tuple[str, Any]]:
+    """Give the names and values that the modules of relaxations define themselves."""
+    for part in pkgutil.iter_modules(relaxations.__path__):
+        module = importlib.import_module(f"{relaxations.__name__}.{part.name}")
+        for name, value in vars(module).items():
+            if not name.startswith("_") and getattr(value, "__module__", module.__name__) == module.__name__:
+                yield f"{part.name}.{name}", value
+
+
+def test_every_relaxation_is_on_the_grid() -> None:
+    """A class, an instance or a maker of relaxations without a grid of intervals is a gap in these tests."""
+    kinds = {type(relaxation) for relaxation, _ in RELAXATIONS.values()}
+    tried = [relaxation for relaxation, _ in RELAXATIONS.values()]
+    makers = {make for make, _ in PARAMETERS.values()} | _REACHED_BY_DERIVATIVES
+    missing = []
+    for name, value in _defined():
+        if isinstance(value, type) and issubclass(value, Relaxation) and not inspect.isabstract(value):
+            missing += [name] * (value not in kinds)
+        elif isinstance(value, Relaxation):
+            missing += [name] * all(value is not one for one in tried)
+        elif inspect.isfunction(value) and value.__annotations__.get("return") in _KINDS:
+            missing += [name] * (value not in makers)
+    assert not missing, "add them to RELAXATIONS or PARAMETERS"
+
+
+_KINDS = {"Relaxation", "Convex", "Curve", "Jump", "Flat"}
+_REACHED_BY_DERIVATIVES = {
+    derivatives.softplus,
+    derivatives.logistic,
+    derivatives.elu,
+    derivatives.clip,
+    derivatives.power,
+}
