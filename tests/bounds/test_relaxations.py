@@ -16,7 +16,7 @@ from torch import Tensor
 from robustsuite.bounds import Bounds, relaxations
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.program import Thetas
-from robustsuite.bounds.relaxations import derivatives, functions
+from robustsuite.bounds.relaxations import derivatives, elementary, functions, steps
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.patched import Straight
 from robustsuite.bounds.relaxations.periodic import TANGENT, Sine
@@ -24,7 +24,8 @@ from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid, SShaped, Tanh
-from robustsuite.bounds.relaxations.steps import Constant, Flat, Floor
+from robustsuite.bounds.relaxations.sinc import Sinc
+from robustsuite.bounds.relaxations.steps import Constant, Flat, IsZero, Sawtooth
 from robustsuite.bounds.relaxations.unary import Relaxation
 from robustsuite.errors import UnsupportedOperator
 
@@ -48,15 +49,17 @@ _ENDS = (
     6.0,
     30.0,
 )
+_FAR_ENDS = (*_ENDS, -1e10, -1e6, -2e4, -9e3, 9e3, 2e4, 1e6, 1e10)
 _POSITIVE = (1e-3, 0.01, 0.1, 0.5, 0.51, 1.0, 2.0, 10.0, 1000.0)
+_IN_UNIT = (-0.999, -0.9, -0.5, -1e-3, 0.0, 1e-6, 0.3, 0.8, 0.99)
 
 RELAXATIONS: dict[str, tuple[Relaxation, tuple[float, ...]]] = {
     "relu": (ReLU(), (*_ENDS, -1e6, 1e6, 1e-12, -1e-12)),
     "leaky relu": (ReLU(0.1), (*_ENDS, -1e6, 1e6)),
-    "tanh": (Tanh(), _ENDS),
-    "sigmoid": (Sigmoid(), _ENDS),
-    "atan": (functions.Atan(), _ENDS),
-    "erf": (functions.Erf(), _ENDS),
+    "tanh": (Tanh(), _FAR_ENDS),
+    "sigmoid": (Sigmoid(), _FAR_ENDS),
+    "atan": (functions.Atan(), _FAR_ENDS),
+    "erf": (functions.Erf(), _FAR_ENDS),
     "square": (Square(), _ENDS),
     "reciprocal": (Reciprocal(), _POSITIVE),
     "reciprocal of negatives": (Reciprocal(), tuple(-v for v in _POSITIVE)),
@@ -83,7 +86,32 @@ RELAXATIONS: dict[str, tuple[Relaxation, tuple[float, ...]]] = {
     "cos": (Sine(math.pi / 2), (*_ENDS, -math.pi, math.pi / 2, 4.0, 20.0)),
     "tan": (TANGENT, (-1.5, -1.0, -0.2, 0.0, 0.3, 1.2, 1.55)),
     "sign": (Flat(torch.sign), _ENDS),
-    "floor": (Floor(), (*_ENDS, 0.2, 0.9)),
+    **{
+        name: (stairs, (*_ENDS, 0.2, 0.5, 0.9, 1.5, -2.5))
+        for name, stairs in (
+            ("floor", steps.FLOOR),
+            ("ceil", steps.CEIL),
+            ("round", steps.ROUND),
+            ("trunc", steps.TRUNC),
+            ("floor of a quotient", steps.FLOOR_OF_ROUNDED),
+            ("trunc of a quotient", steps.TRUNC_OF_ROUNDED),
+            ("round of a product", steps.ROUND_OF_ROUNDED),
+        )
+    },
+    "is zero": (IsZero(), _ENDS),
+    "expm1": (elementary.EXPM1, tuple(v for v in _ENDS if v <= 6)),
+    "log1p": (elementary.LOG1P, tuple(v - 1 for v in _POSITIVE)),
+    "cosh": (elementary.COSH, tuple(v for v in _ENDS if abs(v) <= 6)),
+    "sinh": (elementary.SINH, tuple(v for v in _ENDS if abs(v) <= 6)),
+    "asinh": (elementary.Asinh(), _FAR_ENDS),
+    "acosh": (elementary.ACOSH, tuple(v + 1 for v in (0.0, *_POSITIVE))),
+    "atanh": (elementary.ATANH, _IN_UNIT),
+    "asin": (elementary.ASIN, (-1.0, *_IN_UNIT, 1.0)),
+    "erfinv": (elementary.ERFINV, _IN_UNIT),
+    "logit": (elementary.LOGIT, tuple((v + 1) / 2 for v in _IN_UNIT)),
+    "x log x": (elementary.X_LOG_X, (0.0, *_POSITIVE)),
+    "reciprocal of positives": (elementary.RECIPROCAL, _POSITIVE),
+    "sinc": (Sinc(), (*_ENDS, -4.6, -4.4, -1.43, 1.43, 2.46, 4.4, 4.6, 1e6)),
     "constant": (Constant(1.5), _ENDS),
     "straight": (Straight(-2.0), _ENDS),
 }
@@ -150,6 +178,22 @@ PARAMETERS: dict[str, tuple[Callable[..., Relaxation], _Table]] = {
         + [((e,), (0.0, 1e-30, *_POSITIVE[:-1])) for e in (0.1, 0.5, 0.9, 1.1, 1.5, 2.5, 3.7)],
     ),
 }
+PARAMETERS |= {
+    "threshold": (
+        elementary.threshold,
+        [(p, _around(p[0])) for p in ((0.1, -2.0), (0.0, 0.0), (-1.0, 5.0), (2.0, 2.0), (0.5, 0.6))],
+    ),
+    "hardshrink": (elementary.hard_shrink, [((s,), _around(s, -s)) for s in (0.5, 0.0, -1.0, 3.0)]),
+    "softshrink": (elementary.soft_shrink, [((s,), _around(s, -s)) for s in (0.5, 0.0, 3.0)]),
+    "remainder": (
+        lambda divisor: Sawtooth(divisor, floored=True),
+        [((d,), _around(d, 2 * d, -3 * d)) for d in (0.7, -0.7, 1.0, 100.0)],
+    ),
+    "fmod": (
+        lambda divisor: Sawtooth(divisor, floored=False),
+        [((d,), _around(d, 2 * d, -3 * d)) for d in (0.7, -0.7, 1.0, 100.0)],
+    ),
+}
 for _name, (_make, _table) in PARAMETERS.items():
     for _values, _ends in _table:
         RELAXATIONS[f"{_name} {_values}"] = (_make(*_values), _ends)
@@ -167,6 +211,7 @@ for _name, (_relaxation, _ends) in list(RELAXATIONS.items()):
     if _slope is not None:
         # Where a function may be vertical, its derivative has no value.
         _inside = tuple(e for e in _ends if e >= 1e-3) if min(_ends) >= 0 else _ends
+        _inside = tuple(e for e in _inside if bool(_slope(torch.tensor([e])).isfinite()))
         RELAXATIONS[f"derivative of {_name}"] = (_slope, _inside)
 CHOICES = [None, 0.0, 0.3, 1.0]
 
@@ -235,6 +280,8 @@ def test_intervals_are_tight(name: str, dtype: torch.dtype) -> None:
     # The points are dense enough to see the range, but for what lies between them.
     between = 0.05 * (y.amax(0) - y.amin(0)) + 5e-5 * size
     narrow = (u - l) < 2 * math.pi - 0.01  # a sine says [-1, 1] a little early
+    if isinstance(relaxation, Sinc):
+        narrow &= (l >= -4.5) & (u <= 4.5)  # and a sinc its envelope
     assert bool((low.double() >= y.amin(0) - between)[narrow].all())
     assert bool((high.double() <= y.amax(0) + between)[narrow].all())
 

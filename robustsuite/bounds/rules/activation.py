@@ -16,7 +16,7 @@ from robustsuite.bounds.relaxations.periodic import TANGENT, Sine
 from robustsuite.bounds.relaxations.power import Square
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid, Tanh
-from robustsuite.bounds.relaxations.steps import Flat, Floor
+from robustsuite.bounds.relaxations.steps import FLOOR, Flat
 from robustsuite.bounds.relaxations.unary import Relaxation, apply_unary
 from robustsuite.bounds.rules.arithmetic import add, multiply, reciprocal, scale, subtract
 from robustsuite.bounds.rules.shape import reshape
@@ -157,7 +157,7 @@ TABLE: Table = {
     aten.cos.default: of(Sine(math.pi / 2)),
     aten.tan.default: of(TANGENT),
     aten.sign.default: _flat(torch.sign),
-    aten.floor.default: of(Floor()),
+    aten.floor.default: of(FLOOR),
     aten.gt.Scalar: _comparison(strict=True, sign=1),
     aten.gt.Tensor: _comparison(strict=True, sign=1),
     aten.ge.Scalar: _comparison(strict=False, sign=1),
