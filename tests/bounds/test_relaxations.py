@@ -26,7 +26,7 @@ from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid, SShaped, Tanh
 from robustsuite.bounds.relaxations.sinc import Sinc
 from robustsuite.bounds.relaxations.steps import Constant, Flat, IsZero, Sawtooth
-from robustsuite.bounds.relaxations.unary import Relaxation
+from robustsuite.bounds.relaxations.unary import Relaxation, Unary
 from robustsuite.errors import UnsupportedOperator
 
 _ENDS = (
@@ -183,8 +183,6 @@ PARAMETERS |= {
         elementary.threshold,
         [(p, _around(p[0])) for p in ((0.1, -2.0), (0.0, 0.0), (-1.0, 5.0), (2.0, 2.0), (0.5, 0.6))],
     ),
-    "hardshrink": (elementary.hard_shrink, [((s,), _around(s, -s)) for s in (0.5, 0.0, -1.0, 3.0)]),
-    "softshrink": (elementary.soft_shrink, [((s,), _around(s, -s)) for s in (0.5, 0.0, 3.0)]),
     "remainder": (
         lambda divisor: Sawtooth(divisor, floored=True),
         [((d,), _around(d, 2 * d, -3 * d)) for d in (0.7, -0.7, 1.0, 100.0)],
@@ -362,6 +360,25 @@ def test_matrix_products_are_bounded(choice: float | None) -> None:
         assert bool(((interval.lower <= value + 1e-9) & (value <= interval.upper + 1e-9)).all())
         plane = (for_x.a * px.unsqueeze(1)).sum((2, 3)) + (for_y.a * py.unsqueeze(1)).sum((2, 3)) + constant
         assert bool((plane <= (a * value.unsqueeze(1)).sum((2, 3)) + 1e-9).all())
+
+
+def test_a_flat_line_is_not_lost_beside_a_steep_one() -> None:
+    """The lower line of exp on [-35, 35] has a slope of 1e-15, the upper one of 1e13: the first must come through whole."""
+    ends = Bounds(torch.full((1, 1), -35.0), torch.full((1, 1), 35.0))
+    lines = functions.EXP.lines(ends.lower, ends.upper, None, None)
+    form = Dense(None, (1,), torch.ones(1, 1, 1))
+    (part,), constant = Unary(functions.EXP).backward(form, [ends], Thetas())
+    assert lines.lower_intercept is not None
+    assert float(part.a) == float(lines.lower_slope)
+    assert float(constant) == float(lines.lower_intercept)
+    y = Bounds(torch.full((1, 1), 1e-15), torch.full((1, 1), 1e15))
+    x = Bounds(torch.full((1, 1), 1.0), torch.full((1, 1), 2.0))
+    (for_x, for_y), constant = Product().backward(
+        form, [x, y], Thetas(torch.ones(1, 1, 1), torch.ones(1, 1, 1))
+    )
+    assert float(for_x.a) == float(y.lower)
+    assert float(for_y.a) == 1.0
+    assert float(constant) == -float(y.lower)
 
 
 def test_maxima_are_bounded() -> None:

@@ -11,9 +11,7 @@ from torch.nn import functional
 from robustsuite.bounds.relaxations import derivatives
 from robustsuite.bounds.relaxations.convex import Convex
 from robustsuite.bounds.relaxations.curve import Curve
-from robustsuite.bounds.relaxations.patched import Straight
 from robustsuite.bounds.relaxations.s_shaped import SShaped
-from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Relaxation
 
 _POSITIVE = (0.0, torch.inf)
@@ -172,25 +170,3 @@ def threshold(at: float, value: float) -> Relaxation:
         (0, 0),
         limits=((value, at),),
     )
-
-
-def hard_shrink(size: float) -> Relaxation:
-    """Give x where |x| > size, else 0; x itself where size < 0."""
-    if size < 0:
-        size = 0.0
-    return Curve(
-        "hardshrink",
-        lambda x: functional.hardshrink(x, size),
-        torch.ones_like,
-        (-size, size),
-        (0, 0, 0),
-        limits=((-size, 0.0), (0.0, size)),
-    )
-
-
-def soft_shrink(size: float) -> Relaxation:
-    """Give x moved towards 0 by `size` >= 0, but not beyond it."""
-    if size == 0:
-        return Straight()
-    derivative = Jump(size, Jump(-size, Constant(1.0), Constant(0.0)), Constant(1.0))
-    return Curve("softshrink", lambda x: functional.softshrink(x, size), derivative, (-size, size), (0, 0, 0))

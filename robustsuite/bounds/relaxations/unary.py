@@ -138,18 +138,19 @@ class Unary(Nonlinear):
             def at(values: Tensor) -> Tensor:
                 return values
 
-        # With a = rising + falling: rising * lower line + falling * upper line, in few passes over memory.
+        # With a = rising + falling: rising * lower line + falling * upper line. The two are kept apart: where one line is
+        # flat and the other as steep as that of an exponential, a difference of theirs would be all rounding.
         a = form.a
         rising = a.clamp(min=0)
-        intercept = at(lines.upper_intercept)
-        constant = pairing(a, intercept) - pairing(rising, intercept)
+        falling = a - rising
+        constant = pairing(falling, at(lines.upper_intercept))
         if lines.lower_intercept is not None:
             constant = constant + pairing(rising, at(lines.lower_intercept))
-        difference, upper_slope = at(lines.lower_slope - lines.upper_slope), at(lines.upper_slope)
-        if torch.is_grad_enabled() or len(difference) > len(rising):
-            slope = torch.addcmul(rising * difference, a, upper_slope)
+        lower_slope, upper_slope = at(lines.lower_slope), at(lines.upper_slope)
+        if torch.is_grad_enabled() or len(lower_slope) > len(rising):
+            slope = torch.addcmul(rising * lower_slope, falling, upper_slope)
         else:
-            slope = rising.mul_(difference).addcmul_(a, upper_slope)
+            slope = rising.mul_(lower_slope).addcmul_(falling, upper_slope)
         return (form.with_coefficients(slope, zero_outside=default),), constant
 
 
