@@ -580,6 +580,17 @@ OPERATORS = [
     Case("not equal", of(lambda x: (x.relu() != 0).float()), VECTOR),
     Case("equal to another", both(lambda x, y: (x.relu() == y.relu()).float()), VECTOR),
     Case("not equal to another", both(lambda x, y: (x.relu() != y.relu()).float()), VECTOR),
+    Case("logical_not", of(lambda x: torch.logical_not(x.relu()).float()), VECTOR),
+    Case("logical_and", both(lambda x, y: torch.logical_and(x > 0, y > 0).float()), VECTOR),
+    Case("logical_or", both(lambda x, y: torch.logical_or(x > 0, y > 0).float()), VECTOR),
+    Case("logical_xor", both(lambda x, y: torch.logical_xor(x > 0, y > 0).float()), VECTOR),
+    Case(
+        "logical_and with a constant", constant(lambda x, c: torch.logical_and(x > 0, c > 0).float()), VECTOR
+    ),
+    Case("any", of(lambda x: (x > 0).any(1).float()), (3, 2)),
+    Case("any over two axes", of(lambda x: (x > 0).any((1, 2)).float()), (3, 2)),
+    Case("all", of(lambda x: (x > 0).all(1, keepdim=True).float()), (2, 3)),
+    Case("all over two axes", of(lambda x: (x > 0).all((1, 2)).float()), (2, 2)),
     Case("nan_to_num", of(lambda x: x.tanh().nan_to_num()), VECTOR),
     Case(
         "isnan and isinf",

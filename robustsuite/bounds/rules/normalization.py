@@ -209,7 +209,7 @@ def _variance_and_mean(
     keepdim: bool = False,
 ) -> tuple[Ref, Ref]:
     free = 1 if correction is None else correction
-    return _variance(g, x, dim, free, keepdim), mean(g, x, dim, keepdim)
+    return _variance(g, x, dim, correction=free, keepdim=keepdim), mean(g, x, dim, keepdim)
 
 
 TABLE: Table = {
