@@ -261,6 +261,38 @@ def test_lines_hold(name: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("name", RELAXATIONS)
+def test_lines_hold_on_tiny_intervals(name: str, dtype: torch.dtype) -> None:
+    """From one unit in the last place on, subnormal numbers among them, at every end and on both sides of it."""
+    relaxation, ends = RELAXATIONS[name]
+    units = torch.tensor([1.0, 3.0, 50.0, 1e3, 1e5], dtype=dtype) * torch.finfo(dtype).eps
+    tiny = torch.tensor([1e-45, 1e-40, 1e-30, 1e-9], dtype=dtype)
+    at = torch.tensor(ends, dtype=dtype).unsqueeze(1)
+    widths = torch.cat([units * at.abs().clamp(min=1e-30), tiny.expand(len(at), -1)], 1)
+    l, u = torch.cat([at.expand_as(widths), at - widths]), torch.cat([at + widths, at.expand_as(widths)])
+    l, u = l.flatten(), u.flatten()
+    inside = relaxation(l).isfinite() & relaxation(u).isfinite() & (l >= min(ends)) & (u <= max(ends))
+    l, u = l[inside], u[inside]
+    x = l.double() + torch.linspace(0, 1, 11, dtype=torch.float64).unsqueeze(1) * (u - l).double()
+    y = relaxation(x)
+    low, high = relaxation.interval(l, u)
+    size = 1 + y.abs().amax(0)
+    tolerance = 2e-6 if dtype == torch.float32 else 1e-11
+    assert bool(((low.double() <= y + tolerance * size) & (high.double() >= y - tolerance * size)).all())
+    for choice in CHOICES:
+        theta = None if choice is None else torch.full_like(l, choice)
+        lines = relaxation.lines(l, u, theta, theta)
+        intercept = torch.zeros_like(l) if lines.lower_intercept is None else lines.lower_intercept
+        below = lines.lower_slope.double() * x + intercept.double()
+        above = lines.upper_slope.double() * x + lines.upper_intercept.double()
+        reach = torch.maximum(lines.lower_slope.abs(), lines.upper_slope.abs()) * torch.maximum(
+            l.abs(), u.abs()
+        )
+        slack = tolerance * torch.maximum(size, reach.double())
+        assert bool(((below <= y + slack) & (above >= y - slack)).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", RELAXATIONS)
 def test_intervals_are_tight(name: str, dtype: torch.dtype) -> None:
     relaxation, ends = RELAXATIONS[name]
     l, u = _intervals(ends, dtype)

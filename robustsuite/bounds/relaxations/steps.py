@@ -163,7 +163,12 @@ class Sawtooth(Relaxation):
     def _teeth(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Give the ends of all values, where one tooth is met, and what it takes off."""
         divisor = self._of(l)
-        first, last = l / divisor, u / divisor
+        tiny = torch.finfo(l.dtype).tiny
+        first, last = (
+            # What underflows keeps its sign: it lies on the tooth before, or after.
+            torch.where((x / divisor == 0) & (x != 0), tiny * x.sign() * divisor.sign(), x / divisor)
+            for x in (l, u)
+        )
         first, last = torch.minimum(first, last), torch.maximum(first, last)
         slack = 4 * torch.finfo(l.dtype).eps * torch.maximum(first.abs(), last.abs())
         whole = torch.floor if self._floored else torch.trunc
