@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from robustsuite.bounds.calls import Call
 from robustsuite.bounds.masks import placeholder
 from robustsuite.bounds.program import Program, Ref
+from robustsuite.bounds.rules.refusal import Places
 from robustsuite.bounds.separation import mixes
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnsupportedOperator
 
@@ -111,7 +112,7 @@ def _double(value: Any) -> Any:
 def _agree(program: Program, got: Any, expected: Any, inputs: Any) -> bool:
     if isinstance(got, list | tuple):
         return all(_agree(program, g, e, inputs) for g, e in zip(got, expected, strict=False))
-    if got is None or expected is None:
+    if got is None or expected is None or isinstance(got, Places):
         return True
     if isinstance(got, Ref):
         value = program.value(got)[0]
@@ -119,7 +120,7 @@ def _agree(program: Program, got: Any, expected: Any, inputs: Any) -> bool:
             return False
         value = value if got.masked is None else value.masked_fill(got.masked, -torch.inf)
     else:
-        value = got
+        value = got.double() if got.dtype == torch.bool else got
     sizes = [
         t.double().abs().nan_to_num(0, 0, 0).amax() for t in inputs if isinstance(t, Tensor) and t.numel()
     ]

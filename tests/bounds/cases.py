@@ -545,6 +545,8 @@ OPERATORS = [
     Case("asin", of(lambda x: (x / 2).asin()), VECTOR),
     Case("acos", of(lambda x: (x / 2).acos()), VECTOR),
     Case("atan2", both(lambda x, y: torch.atan2(x, y.exp())), VECTOR),
+    Case("atan2, behind", both(lambda x, y: torch.atan2(x.exp(), -y.exp())), VECTOR),
+    Case("atan2 with constants", constant(torch.atan2), VECTOR),
     Case("erfc", of(torch.erfc), VECTOR),
     Case("erfinv", of(lambda x: (x / 2).erfinv()), VECTOR),
     Case("sinc", of(lambda x: (3 * x).sinc()), VECTOR),

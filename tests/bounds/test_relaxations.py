@@ -110,7 +110,7 @@ RELAXATIONS: dict[str, tuple[Relaxation, tuple[float, ...]]] = {
     "erfinv": (elementary.ERFINV, _IN_UNIT),
     "logit": (elementary.LOGIT, tuple((v + 1) / 2 for v in _IN_UNIT)),
     "x log x": (elementary.X_LOG_X, (0.0, *_POSITIVE)),
-    "reciprocal of positives": (elementary.RECIPROCAL, _POSITIVE),
+    "entropy": (elementary.ENTROPY, (0.0, *_POSITIVE)),
     "sinc": (Sinc(), (*_ENDS, -4.6, -4.4, -1.43, 1.43, 2.46, 4.4, 4.6, 1e6)),
     "constant": (Constant(1.5), _ENDS),
     "straight": (Straight(-2.0), _ENDS),

@@ -130,8 +130,15 @@ X_LOG_X = Convex(
     domain=_POSITIVE,
     closed=True,
 )
-# A reciprocal that negative numbers are refused to.
-RECIPROCAL = Convex("1/x", torch.reciprocal, lambda x: -x.square().reciprocal(), domain=_POSITIVE)
+ENTROPY = Convex(
+    "entropy",
+    torch.special.entr,
+    Convex("derivative of entropy", lambda x: -1 - x.log(), lambda x: -x.reciprocal(), domain=_POSITIVE),
+    -1,
+    least=math.exp(-1),
+    domain=_POSITIVE,
+    closed=True,
+)
 
 
 class Asinh(SShaped):

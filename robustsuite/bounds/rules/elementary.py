@@ -54,10 +54,6 @@ def _logit(g: Program, x: Ref, eps: float | None = None) -> Ref:
     return apply_unary(g, x, elementary.LOGIT)
 
 
-def _entropy(g: Program, x: Ref) -> Ref:
-    return scale(g, apply_unary(g, x, elementary.X_LOG_X), -1.0)
-
-
 def _threshold(g: Program, x: Ref, threshold: float, value: float) -> Ref:
     return apply_unary(g, x, elementary.threshold(float(threshold), float(value)))
 
@@ -189,7 +185,7 @@ TABLE: Table = {
     aten.erfinv.default: _of(elementary.ERFINV),
     aten.sinc.default: _of(Sinc()),
     aten.logit.default: _logit,
-    aten.special_entr.default: _entropy,
+    aten.special_entr.default: _of(elementary.ENTROPY),
     aten.threshold.default: _threshold,
     aten.rrelu_with_noise_functional.default: _random_relu,
     aten.ceil.default: _of(steps.CEIL),

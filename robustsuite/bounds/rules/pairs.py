@@ -9,7 +9,8 @@ from torch import Tensor
 
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import elementary, functions
-from robustsuite.bounds.relaxations.power import Square
+from robustsuite.bounds.relaxations.power import Reciprocal, Square
+from robustsuite.bounds.relaxations.steps import Constant, Flat, Jump
 from robustsuite.bounds.relaxations.unary import apply_unary
 from robustsuite.bounds.rules.arithmetic import Operand, add, multiply, scale, subtract
 from robustsuite.bounds.rules.linear import linear
@@ -82,13 +83,23 @@ def _hypotenuse(g: Program, x: Operand, y: Operand) -> Ref:
 
 
 def _angle(g: Program, y: Operand, x: Operand) -> Ref:
-    """Give atan2(y, x) where x > 0: there it is atan(y / x). Elsewhere it jumps, and no bounds are given."""
+    """Give atan2(y, x): atan(y / x), and behind (x < 0) half a turn more, to the side that y is on."""
     if isinstance(x, Ref):
-        return apply_unary(g, multiply(g, y, apply_unary(g, x, elementary.RECIPROCAL)), functions.Atan())
-    values = torch.as_tensor(x, **constant_like(g))
-    if not bool((values > 0).all()):
-        refuse(g, "other", x, "numbers above 0, as the angle jumps where they are not")
-    return apply_unary(g, multiply(g, y, 1 / values), functions.Atan())
+        quotient = multiply(g, y, apply_unary(g, x, Reciprocal()))
+        behind: Operand = subtract(g, 1.0, apply_unary(g, x, Flat(lambda t: (t >= 0).to(t.dtype))))
+    else:
+        values = torch.as_tensor(x, **constant_like(g))
+        if bool((values == 0).any()):
+            refuse(g, "other", x, "numbers other than 0, where the angle jumps")
+        quotient = multiply(g, y, 1 / values)
+        behind = (values < 0).to(values.dtype)
+    if isinstance(y, Ref):
+        side: Operand = apply_unary(g, y, Jump(0.0, Constant(-1.0), Constant(1.0)))
+    else:
+        numbers = torch.as_tensor(y, **constant_like(g))
+        side = torch.copysign(torch.ones_like(numbers), numbers)
+    turn = multiply(g, side, behind)
+    return add(g, apply_unary(g, quotient, functions.Atan()), scale(g, turn, math.pi))
 
 
 def _interpolate(g: Program, x: Operand, end: Operand, weight: Operand) -> Ref:
