@@ -199,11 +199,11 @@ BOUNDED: dict[str, list[tuple[Make, tuple[int, ...]]]] = {
 }
 REFUSED: dict[str, tuple[Make, tuple[int, ...], str]] = {
     "CrossMapLRN2d": (lambda: nn.CrossMapLRN2d(2), IMAGE, "captured"),
-    "FractionalMaxPool2d": (lambda: nn.FractionalMaxPool2d(2, 2), IMAGE, "fractional_max_pool2d"),
-    "FractionalMaxPool3d": (lambda: nn.FractionalMaxPool3d(2, 2), VOLUME, "fractional_max_pool3d"),
-    "MaxUnpool1d": (lambda: Applied(lambda x: _unpooled(x, 1)), LINE, "indices of"),
-    "MaxUnpool2d": (lambda: Applied(lambda x: _unpooled(x, 2)), IMAGE, "indices of"),
-    "MaxUnpool3d": (lambda: Applied(lambda x: _unpooled(x, 3)), (1, 2, 2, 2), "indices of"),
+    "FractionalMaxPool2d": (lambda: nn.FractionalMaxPool2d(2, 2), IMAGE, "random"),
+    "FractionalMaxPool3d": (lambda: nn.FractionalMaxPool3d(2, 2), VOLUME, "fractional_max_pool3d|random"),
+    "MaxUnpool1d": (lambda: Applied(lambda x: _unpooled(x, 1)), LINE, "indices"),
+    "MaxUnpool2d": (lambda: Applied(lambda x: _unpooled(x, 2)), IMAGE, "indices"),
+    "MaxUnpool3d": (lambda: Applied(lambda x: _unpooled(x, 3)), (1, 2, 2, 2), "indices"),
 }
 _LOSSES = {name for name in vars(nn) if name.endswith("Loss") or name in ("NLLLoss2d",)}
 _HOLDERS = {

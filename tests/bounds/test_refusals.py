@@ -26,11 +26,11 @@ def _in_place_of(x: Tensor) -> Tensor:
 
 
 REFUSED: dict[str, tuple[Function, str]] = {
-    "indices of a sort": (lambda x: x.gather(1, x.sort(1).indices), "indices of aten.sort"),
+    "indices of a sort": (lambda x: x.gather(1, x.sort(1).indices), "indices|aten.gather"),
     "indices of topk": (lambda x: x.topk(2, 1).indices.float(), "indices of aten.topk"),
     "indices of a maximum": (
         lambda x: x.gather(1, x.max(1, keepdim=True).indices),
-        "indices of aten.max.dim",
+        "indices|aten.gather",
     ),
     "an unsorted topk": (lambda x: x.topk(2, 1, sorted=False).values, "'sorted'"),
     "a scatter to one place twice": (
