@@ -474,6 +474,8 @@ def test_every_relaxation_is_on_the_grid() -> None:
     makers = {make for make, _ in PARAMETERS.values()} | _REACHED_BY_DERIVATIVES
     missing = []
     for name, value in _defined():
+        if name.startswith("casts."):  # held to torch's own casts in test_edges.py
+            continue
         if isinstance(value, type) and issubclass(value, Relaxation) and not inspect.isabstract(value):
             missing += [name] * (value not in kinds)
         elif isinstance(value, Relaxation):
