@@ -1,9 +1,11 @@
 """Norms of flattened examples, their duals, projections and uniform samples of the unit ball.
 
-All functions but `pairing` work on tensors of shape (batch, features) and reduce the last axis.
+All functions but `flat` and `pairing` work on tensors of shape (batch, features) and reduce the last axis.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from jaxtyping import Float, Int
@@ -68,13 +70,18 @@ def sample(seeds: Int[Tensor, " batch"], features: int, p: float, *, dtype: torc
     return ((turn - 0.5).sign() * size / (size.sum(-1, keepdim=True) + radius)).to(dtype)
 
 
+def flat(t: Tensor, lead: int = 1) -> Tensor:
+    """Join all axes after the first `lead` into one; it has size 1 where there are none (a single number)."""
+    return t.reshape(*t.shape[:lead], math.prod(t.shape[lead:]))
+
+
 def pairing(a: Tensor, values: Tensor) -> Tensor:
     """Sum coefficients (rows, specs, *form) times values (rows or 1, specs or 1, *form) over the form's axes."""
     if a.dim() >= 5 and a.stride(-3) == 1:  # channels are last in memory: nothing is copied then
         a, values = a.movedim(-3, -1), values.movedim(-3, -1)
     if values.shape[1] > 1:
-        return (a * values).flatten(2).sum(2)
-    return torch.matmul(a.flatten(2), values.flatten(2).transpose(1, 2)).squeeze(2)
+        return flat(a * values, 2).sum(2)
+    return torch.matmul(flat(a, 2), flat(values, 2).transpose(1, 2)).squeeze(2)
 
 
 def pairing_of_sizes(a: Tensor, values: Tensor) -> Tensor:

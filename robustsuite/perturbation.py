@@ -106,7 +106,7 @@ class Region(ABC):
         """Say for each example whether `x` lies in the region, up to `tolerance` relative to its size."""
         slack = tolerance * (1 + self.upper.abs().maximum(self.lower.abs()))
         inside = (x >= self.lower - slack) & (x <= self.upper + slack)
-        return inside.flatten(1).all(1)
+        return norms.flat(inside).all(1)
 
     def minimizer_of(self, a: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         """Give a point of the region with a small value of ``sum(a * x)`` (the minimiser for boxes and balls)."""
@@ -134,7 +134,7 @@ class BoxRegion(Region):
         )
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
-        return (x - self.center).abs().flatten(1).amax(1)
+        return norms.flat(x - self.center).abs().amax(1)
 
     def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         return gradient.sign() * torch.maximum(self.upper - self.center, self.center - self.lower)
@@ -181,11 +181,11 @@ class Ball(Region):
         return not self.clipped
 
     def _unit(self, x: Tensor) -> Tensor:
-        delta, scale = (x - self.center).flatten(1), self.scale.flatten(1)
+        delta, scale = norms.flat(x - self.center), norms.flat(self.scale)
         return torch.where(scale > 0, delta / torch.where(scale > 0, scale, 1.0), 0.0)
 
     def _from_unit(self, z: Tensor) -> Tensor:
-        x = self.center + (z * self.scale.flatten(1)).view_as(self.center)
+        x = self.center + (z * norms.flat(self.scale)).view_as(self.center)
         return torch.clamp(x, self.lower, self.upper)
 
     def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
@@ -200,20 +200,20 @@ class Ball(Region):
         )
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
-        return norms.norm((x - self.center).flatten(1), self.p)
+        return norms.norm(norms.flat(x - self.center), self.p)
 
     def contains(
         self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
     ) -> Bool[Tensor, " batch"]:
         # Rounding of x itself shows in units of the radius.
-        scale = self.scale.flatten(1)
+        scale = norms.flat(self.scale)
         floor = torch.where(scale > 0, scale, torch.inf).amin(1)
-        slack = tolerance * (1 + self.center.abs().flatten(1).amax(1) / floor)
+        slack = tolerance * (1 + norms.flat(self.center).abs().amax(1) / floor)
         return super().contains(x, tolerance=tolerance) & (norms.norm(self._unit(x), self.p) <= 1 + slack)
 
     def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
-        scale = self.scale.flatten(1)
-        g = gradient.flatten(1) * scale
+        scale = norms.flat(self.scale)
+        g = norms.flat(gradient) * scale
         if self.p == 2:
             length = norms.norm(g, 2).unsqueeze(1)
             z = torch.where(length > 0, g / torch.where(length > 0, length, 1.0), 0.0)
@@ -226,14 +226,14 @@ class Ball(Region):
         return (z * scale).view_as(gradient)
 
     def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
-        center, scale = (take(t).flatten(1).unsqueeze(1) for t in (self.center, self.scale))
-        a = a.flatten(2)
+        center, scale = (norms.flat(take(t)).unsqueeze(1) for t in (self.center, self.scale))
+        a = norms.flat(a, 2)
         at_center, slope = pairing(a, center), a * scale
         if not self.clipped:
             return at_center - norms.norm(slope, norms.dual(self.p))
         safe = torch.where(scale > 0, scale, 1.0)
         room_down, room_up = (
-            torch.where(scale > 0, take(end).flatten(1).unsqueeze(1) - center, 0.0) / safe
+            torch.where(scale > 0, norms.flat(take(end)).unsqueeze(1) - center, 0.0) / safe
             for end in (self.lower, self.upper)
         )
         least = _least_l2_in_box if self.p == 2 else _least_l1_in_box

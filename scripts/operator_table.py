@@ -4,7 +4,8 @@ The operators are those of the tests (tests/bounds/cases.py), each alone on two 
 median, over the outputs, of the width of the bounds over the width that a search finds (points, corners, projected
 gradient descent for each output and direction); 1 is exact.
 
-    python scripts/operator_table.py --peer ../auto_LiRPA     write the page (without --peer: ours alone)
+    python scripts/operator_table.py --peer ../auto_LiRPA     write the page
+    python scripts/operator_table.py                          measure ours anew; the peer's numbers stay as they are
     python scripts/operator_table.py --check                  fail if an operator is missing on the page or has no bounds
 """
 
@@ -46,7 +47,7 @@ median over the outputs of the width of the bounds over the width that a search 
 gradient descent for each output and direction); 1.00 is exact, and what is a little below shows the search's limits to
 rounding."""
 _MARKS = "*Refused*: an error; *broken*: the search found a point outside of the bounds."
-REFUSED, BROKEN = "refused", "**broken**"
+REFUSED, BROKEN, UNKNOWN = "refused", "**broken**", "not tried"
 
 
 def found(case: Case) -> Bounds:
@@ -95,21 +96,31 @@ def peers(case: Case, method: str) -> Bounds:
     return Bounds(lower, upper)
 
 
+def kept() -> dict[str, list[str]]:
+    """Give the peer's numbers of the page as it is, by the case's name."""
+    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
+    cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    return {row[0]: row[1 + len(METHODS) :] for row in cells if len(row) == 1 + 2 * len(METHODS)}
+
+
 def rows(cases: Sequence[Case], *, peer: bool) -> list[list[str]]:
-    """Measure all cases."""
+    """Measure all cases; the peer too, or as it is on the page."""
+    known = kept()
     table = []
     for case in track(cases, description="operators"):
         truth = found(case)
         row = [case.name, *(judge(partial(ours, case, method), truth) for method in METHODS)]
         if peer:
             row += [judge(partial(peers, case, method.name), truth) for method in METHODS]
+        elif known:
+            row += known.get(case.name, [UNKNOWN] * len(METHODS))
         table.append(row)
     return table
 
 
 def is_sound(cell: str) -> bool:
     """Say whether a cell stands for finite bounds that nothing broke."""
-    return cell not in (BROKEN, "not finite", "wrong shape") and not cell.startswith(REFUSED)
+    return cell not in (BROKEN, UNKNOWN, "not finite", "wrong shape") and not cell.startswith(REFUSED)
 
 
 def page(operators: list[list[str]], networks: list[list[str]], *, peer: bool) -> str:
@@ -134,8 +145,9 @@ def page(operators: list[list[str]], networks: list[list[str]], *, peer: bool) -
     ]
     if peer:
         theirs = [f"{name} {count}" for name, count in zip(names, counts[len(names) :], strict=True)]
+        tried = sum(row[-1] != UNKNOWN for row in operators)
         text += [
-            f"For auto_LiRPA (a checkout of May 2026) on the same cases: {', '.join(theirs)}. {_MARKS}",
+            f"For auto_LiRPA (a checkout of May 2026) on {tried} of these: {', '.join(theirs)}. {_MARKS}",
         ]
     text += ["", "A new operator is one rule and one line in that list.", "", table(operators)]
     text += ["", "## Networks", "", table(networks), ""]
@@ -151,9 +163,8 @@ def check() -> list[str]:
         if f"| {case.name} |" not in text
     ]
     for row in rows(OPERATORS + NETWORKS, peer=False):
-        faults += [
-            f"{row[0]}, {m.name}: {c}" for m, c in zip(METHODS, row[1:], strict=True) if not is_sound(c)
-        ]
+        mine = zip(METHODS, row[1 : 1 + len(METHODS)], strict=True)
+        faults += [f"{row[0]}, {m.name}: {c}" for m, c in mine if not is_sound(c)]
     return faults
 
 
@@ -175,7 +186,8 @@ def main() -> None:
     if options.peer:
         sys.path.insert(0, str(options.peer.resolve()))
     peer = options.peer is not None
-    text = page(rows(OPERATORS, peer=peer), rows(NETWORKS, peer=peer), peer=peer)
+    tables = [rows(cases, peer=peer) for cases in (OPERATORS, NETWORKS)]
+    text = page(*tables, peer=peer or bool(kept()))
     PAGE.write_text(text)
     print(text.split("\n| ", 1)[0])
 

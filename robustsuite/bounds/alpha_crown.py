@@ -139,7 +139,7 @@ def optimise(
             if theta is None:
                 return None
             # One choice for each form, so that none has to compromise.
-            taken = here.take(theta).unsqueeze(1)
+            taken = here.take(theta.detach()).unsqueeze(1)
             rows = max(taken.shape[0], here.a.shape[0])
             shape = (rows, here.a.shape[1], *taken.shape[2:])
             return taken.expand(shape).clone().requires_grad_()

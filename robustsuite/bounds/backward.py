@@ -16,7 +16,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks, Pieces
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
 from robustsuite.bounds.rounding import rounding, underflow
-from robustsuite.norms import pairing
+from robustsuite.norms import flat, pairing
 from robustsuite.perturbation import BoxRegion, Region
 
 Choose = Callable[[int, LinearForm, Nonlinear, Sequence[Bounds]], Thetas]
@@ -245,6 +245,6 @@ def forms_of_all(shape: Shape, *, like: Tensor) -> Picks:
 def neuron_forms(mask: Tensor, *, like: Tensor) -> OneHot:
     """Give a (+1, -1) pair of specs for each marked neuron of each example: mask has shape (batch, *shape)."""
     # The number of unstable neurons decides the size of all that follows: the one place that waits for the device.
-    rows, index = mask.flatten(1).nonzero(as_tuple=True)
+    rows, index = flat(mask).nonzero(as_tuple=True)
     pair = torch.tensor([1.0, -1.0], dtype=like.dtype, device=like.device).expand(len(rows), 2)
     return OneHot(rows, tuple(mask.shape[1:]), index, pair)

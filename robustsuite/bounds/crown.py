@@ -31,6 +31,7 @@ from robustsuite.bounds.program import Affine, Nonlinear, Program
 from robustsuite.bounds.rules.convolution import Convolution
 from robustsuite.bounds.settling import Refine, put, settle
 from robustsuite.bounds.specs import Regions, as_regions, finish
+from robustsuite.norms import flat
 from robustsuite.perturbation import Region
 
 _DENSE_FROM = 0.5  # share of neurons from which one set of forms for all examples beats a set for each
@@ -161,7 +162,7 @@ def refine_with_planes(
 
     def refine(intervals: list[Bounds], index: int, mask: Tensor) -> Bounds:
         old = intervals[index]
-        lower, upper = old.lower.flatten(1), old.upper.flatten(1)
+        lower, upper = flat(old.lower), flat(old.upper)
         batch, numel = lower.shape
         form = neuron_forms(mask, like=lower)
         if len(form.index) >= _DENSE_FROM * batch * numel and not _meets_convolution(program, index):

@@ -73,6 +73,8 @@ _LOGICAL = {
     aten.logical_xor,
     aten.any,
     aten.all,
+    aten.isnan,
+    aten.isinf,
     aten.add,
     aten.mul,
 }

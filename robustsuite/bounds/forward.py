@@ -16,6 +16,7 @@ from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, Input, Program
 from robustsuite.bounds.specs import Regions, as_output, as_regions, output_forms
 from robustsuite.errors import InvalidInput
+from robustsuite.norms import flat
 from robustsuite.perturbation import Region
 
 
@@ -48,25 +49,25 @@ def forward(
         return as_output(net, cheap, objective)
     # Rows of an objective mix the outputs' planes by their sign.
     out = planes[program.output]
-    rows = form.a.flatten(2)
+    rows = flat(form.a, 2)
     up, down = rows.clamp(min=0), rows.clamp(max=0)
     low_slope = up @ _flat(out.lower_slope) + down @ _flat(out.upper_slope)
-    low = (
-        up @ out.lower_constant.flatten(1).unsqueeze(2) + down @ out.upper_constant.flatten(1).unsqueeze(2)
-    ).squeeze(2)
+    low = (up @ flat(out.lower_constant).unsqueeze(2) + down @ flat(out.upper_constant).unsqueeze(2)).squeeze(
+        2
+    )
     lower = low + _least(low_slope, regions)
     if not upper:
         return Bounds(lower, torch.full_like(lower, torch.inf)).intersect(cheap)
     high_slope = up @ _flat(out.upper_slope) + down @ _flat(out.lower_slope)
     high = (
-        up @ out.upper_constant.flatten(1).unsqueeze(2) + down @ out.lower_constant.flatten(1).unsqueeze(2)
+        up @ flat(out.upper_constant).unsqueeze(2) + down @ flat(out.lower_constant).unsqueeze(2)
     ).squeeze(2)
     return Bounds(lower, high - _least(-high_slope, regions)).intersect(cheap)
 
 
 def _flat(slope: Tensor) -> Tensor:
     """Give slopes (batch, inputs, *shape) as (batch, entries, inputs)."""
-    return slope.reshape(*slope.shape[:2], -1).transpose(1, 2)
+    return flat(slope, 2).transpose(1, 2)
 
 
 def sweep(program: Program, regions: Sequence[Region]) -> tuple[list[Bounds], list[Planes]]:
@@ -102,9 +103,9 @@ def _input_planes(number: int, shape: tuple[int, ...], sizes: Sequence[int], *, 
 def concretise(planes: Planes, regions: Sequence[Region], shape: tuple[int, ...]) -> Bounds:
     """Give the interval that planes allow on the region."""
     batch = len(planes.lower_constant)
-    lower = planes.lower_constant.reshape(batch, -1) + _least(_flat(planes.lower_slope), regions)
-    upper = planes.upper_constant.reshape(batch, -1) - _least(-_flat(planes.upper_slope), regions)
-    return Bounds(lower, upper).view(-1, *shape)
+    lower = flat(planes.lower_constant) + _least(_flat(planes.lower_slope), regions)
+    upper = flat(planes.upper_constant) - _least(-_flat(planes.upper_slope), regions)
+    return Bounds(lower, upper).view(batch, *shape)
 
 
 def _least(slope: Tensor, regions: Sequence[Region]) -> Tensor:

@@ -9,6 +9,7 @@ from robustsuite.bounds.backward import backward_bounds
 from robustsuite.bounds.crown import intervals_of
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.query import Point, Query
+from robustsuite.norms import flat
 from robustsuite.perturbation import BoxRegion
 
 _BATCH = 512  # parts that are bounded at once
@@ -76,8 +77,8 @@ def _divisible(box: BoxRegion) -> Tensor:
 
 def _halves(box: BoxRegion, gradient: Tensor) -> tuple[BoxRegion, BoxRegion]:
     """Cut each box in two across the feature with the greatest width times slope."""
-    width = (box.upper - box.lower).flatten(1)
-    slope = gradient.abs().flatten(1)
+    width = flat(box.upper - box.lower)
+    slope = flat(gradient.abs())
     # A floor on the slope lets a wide feature be cut where the network happens to be flat.
     influence = width * (slope + 1e-3 * slope.amax(1, keepdim=True) + 1e-9)
     influence = torch.where(_divisible(box).flatten(1), influence.nan_to_num(0.0), -1.0)

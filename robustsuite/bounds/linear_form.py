@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.norms import pairing
+from robustsuite.norms import flat, pairing
 
 Shape = tuple[int, ...]
 
@@ -140,7 +140,7 @@ class OneHot(LinearForm):
 
     def take(self, values: Tensor) -> Tensor:
         owner = self.rows if self.rows is not None and len(values) > 1 else torch.zeros_like(self.index)
-        return values.reshape(len(values), -1)[owner, self.index].unsqueeze(1)
+        return flat(values)[owner, self.index].unsqueeze(1)
 
     def dense(self) -> Dense:
         size = math.prod(self.shape)
@@ -198,7 +198,7 @@ class Picks(LinearForm):
         return values.reshape(len(values), *self.shape)
 
     def constant(self, offset: Tensor) -> Tensor:
-        return offset.reshape(len(offset), -1)[:, self.index] * self.value
+        return flat(offset)[:, self.index] * self.value
 
     def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Dense:
         return Dense(None, self.shape, a)

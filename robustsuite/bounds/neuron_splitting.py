@@ -24,6 +24,7 @@ from robustsuite.bounds.query import Point, Query, attack
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.bounds.rounding import gamma, magnitude
+from robustsuite.norms import flat
 from robustsuite.perturbation import Region
 
 _BATCH = 64  # domains that are split at once
@@ -185,7 +186,7 @@ class _Solver:
                     high = torch.minimum(high, domains.upper[i])
                     # A gap beyond rounding means that no input satisfies the constraints.
                     slack = 1e-5 * (1 + low.abs())
-                    empty |= (low > high + slack).flatten(1).any(1)
+                    empty |= flat(low > high + slack).any(1)
                 intervals.append(Bounds(torch.minimum(low, high), torch.maximum(low, high)))
         return intervals, empty
 
@@ -249,10 +250,10 @@ class _Solver:
             a = dense.a - (at_low - at_high).unsqueeze(1)
             # What pads a maximum is -inf at both ends, and never split.
             low, high = (end[index].nan_to_num(0.0, 0.0, 0.0) for end in (domains.lower, domains.upper))
-            constant = (at_low * low - at_high * high).flatten(1).sum(1)
+            constant = flat(at_low * low - at_high * high).sum(1)
             if self._program.sound:  # the multipliers' part in the coefficients and in the sum
                 sizes = (at_low + at_high) * magnitude(intervals[index])
-                constant = constant - gamma(2 * sizes[0].numel() + 8, sizes.dtype) * sizes.flatten(1).sum(1)
+                constant = constant - gamma(2 * sizes[0].numel() + 8, sizes.dtype) * flat(sizes).sum(1)
             return dense.with_coefficients(a), constant.unsqueeze(1)
 
         best = torch.full_like(offset, -torch.inf)
@@ -357,7 +358,7 @@ def _split(domains: _Domains, scores: dict[int, Tensor]) -> _Domains | None:
     order = sorted(scores)
     if not order:
         return None
-    flat = torch.cat([scores[i].flatten(1) for i in order], 1)
+    flat = torch.cat([flat(scores[i]) for i in order], 1)
     top, chosen = flat.max(1)
     if bool((top <= 0).any()):
         return None

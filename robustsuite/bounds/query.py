@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.graph import Graph
+from robustsuite.norms import flat
 from robustsuite.perturbation import Region
 
 Point = tuple[Tensor, ...]
@@ -45,8 +46,8 @@ class Query:
 
     def values(self, x: Point) -> Tensor:
         """Give the largest row of each group at the inputs `x`, shape (points, groups): <= 0 is a violation."""
-        y = self.net.module(*x).reshape(len(x[0]), -1)
-        rows = torch.einsum("po,gro->pgr", y, self.rows.flatten(2)) + self.offset
+        y = flat(self.net.module(*x))
+        rows = torch.einsum("po,gro->pgr", y, flat(self.rows, 2)) + self.offset
         return rows.amax(2)
 
     def gradient(self, x: Point, group: Tensor) -> Point:
@@ -68,7 +69,7 @@ class Query:
         inside = torch.ones(len(x[0]), dtype=torch.bool, device=x[0].device)
         for part, region in zip(x, copies, strict=True):
             within = (part >= region.lower) & (part <= region.upper)
-            inside = inside & within.flatten(1).all(1) & region.contains(part)
+            inside = inside & flat(within).all(1) & region.contains(part)
         return inside
 
 

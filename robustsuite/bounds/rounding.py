@@ -36,6 +36,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Step
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum
+from robustsuite.bounds.relaxations.order import OrderStatistics
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.selection import Selection
 from robustsuite.bounds.relaxations.unary import Unary
@@ -127,6 +128,8 @@ def _scale(op: Nonlinear, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> 
         return 4 * sizes[0] * sizes[1]
     if isinstance(op, MatrixProduct):
         return 4 * sizes[0].shape[-1] * (sizes[0] @ sizes[1])
+    if isinstance(op, OrderStatistics):
+        return 4 * sizes[0].sum(-1, keepdim=True)
     if isinstance(op, Maximum):
         # Slopes in [0, 1], and intercepts made of the ends: padding (-inf) has no part in them.
         finite = torch.where(inputs[0].lower.isfinite(), sizes[0], 0.0)

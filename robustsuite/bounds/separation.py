@@ -9,7 +9,7 @@ depends on it too, whatever the weights are.
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -74,11 +74,23 @@ def _operators(
     inputs = [value[:1].detach().expand(batch, *value.shape[1:]).clone() for value in examples]
     try:
         with torch.no_grad():
-            made = make_fx(torch.func.functionalize(lambda *xs: module(*xs), remove="mutations_and_views"))
-            return made(*inputs), inputs
+            made = _written_down(lambda *xs: module(*xs), inputs)
+            if any(_writes(node) for node in made.graph.nodes):
+                # Operators that torch takes apart late (padding around) write into tensors of their own.
+                made = _written_down(made, inputs)
+            return made, inputs
     except Exception as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise mixes(f"it cannot be run on a batch of {batch} ({line})") from error
+
+
+def _written_down(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.GraphModule:
+    return make_fx(torch.func.functionalize(function, remove="mutations_and_views"))(*inputs)
+
+
+def _writes(node: fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
 
 
 def _check_numbers(first: fx.GraphModule, second: fx.GraphModule) -> None:

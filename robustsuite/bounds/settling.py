@@ -20,7 +20,7 @@ from robustsuite.bounds.linear_form import LinearForm, OneHot
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Step
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
-from robustsuite.norms import pairing
+from robustsuite.norms import flat, pairing
 from robustsuite.perturbation import Region
 
 Refine = Callable[[list[Bounds], int, Tensor], Bounds]
@@ -82,7 +82,7 @@ def put(old: Bounds, form: OneHot, value: Tensor) -> Bounds:
         form: says which entries.
         value: lower bounds of each entry and of its negation, shape (rows, 2).
     """
-    lower, upper = old.lower.flatten(1), old.upper.flatten(1)
+    lower, upper = flat(old.lower), flat(old.upper)
     assert form.rows is not None
     at = (form.rows, form.index)
     tight = Bounds(value[:, 0], -value[:, 1]).intersect(Bounds(lower[at], upper[at]))

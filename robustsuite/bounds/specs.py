@@ -15,6 +15,7 @@ from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.program import Program
 from robustsuite.errors import InvalidInput
+from robustsuite.norms import flat
 from robustsuite.perturbation import Region
 
 Regions = Region | tuple[Region, ...]
@@ -88,7 +89,7 @@ def output_forms(
     ends = intervals[at]
     if objective is None:
         form = identity_form(program.steps[at].shape, like=ends.lower)
-        return form, Bounds(ends.lower.flatten(1), ends.upper.flatten(1))
+        return form, Bounds(flat(ends.lower), flat(ends.upper))
     form = objective_form(net, program, objective, like=ends.lower)
     return form, backward_bounds(program, intervals, regions, at, form, through_nonlinear=False, upper=upper)
 

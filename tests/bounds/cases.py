@@ -265,6 +265,34 @@ def normed(layer: nn.Module, **factors: float) -> nn.Module:
     return layer
 
 
+def _with_entries(x: Tensor, index: Tensor, values: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, index] = values
+    return y
+
+
+def _scattered(x: Tensor, index: Tensor, reduce: str) -> Tensor:
+    x = x.detach()  # torch has no derivative of it
+    return x.scatter(1, index.expand(len(x), len(index)), x[:, 1 : 1 + len(index)], reduce=reduce)
+
+
+def _with_slice(x: Tensor, values: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, 1:3] = values
+    y[:, 0] = 0.5
+    return y
+
+
+def _sampled(x: Tensor, grid: Tensor) -> Tensor:
+    points = grid.expand(len(x), *grid.shape[1:])
+    return F.grid_sample(x, points, padding_mode="border", align_corners=False)
+
+
+def _nearest(x: Tensor, grid: Tensor) -> Tensor:
+    points = grid.expand(len(x), *grid.shape[1:])
+    return F.grid_sample(x, points, mode="nearest", align_corners=True)
+
+
 def affine(name: str, make: Callable[[], nn.Module], shape: Shape) -> Case:
     """Give the case of an affine operator."""
     return Case(name, make, shape, affine=True)
@@ -329,6 +357,9 @@ OPERATORS = [
         lambda: nn.MaxPool2d((2, 3), stride=2, padding=(1, 1), dilation=(2, 1), ceil_mode=True),
         (2, 6, 5),
     ),
+    Case("adaptive_max_pool1d", lambda: nn.AdaptiveMaxPool1d(3), (2, 7)),
+    Case("adaptive_max_pool2d", lambda: nn.AdaptiveMaxPool2d((3, 2)), IMAGE),
+    Case("adaptive_max_pool3d", lambda: nn.AdaptiveMaxPool3d((2, 2, 1)), (1, 3, 2, 3)),
     Case("max_pool3d", lambda: nn.MaxPool3d(2), (1, 2, 4, 2)),
     # normalisation
     affine("batch_norm1d", lambda: nn.BatchNorm1d(4), VECTOR),
@@ -500,6 +531,150 @@ OPERATORS = [
     affine("upsample, bilinear", lambda: nn.Upsample(size=(5, 4), mode="bilinear"), (1, 3, 3)),
     affine("pixel_shuffle", lambda: nn.PixelShuffle(2), (4, 2, 3)),
     affine("pixel_unshuffle", lambda: nn.PixelUnshuffle(2), (1, 4, 2)),
+    # exponentials, logarithms, hyperbolic functions and inverses
+    Case("expm1", of(torch.expm1), VECTOR),
+    Case("log1p", of(torch.log1p), VECTOR, middle=0.5),
+    Case("exp2", of(torch.exp2), VECTOR),
+    Case("log2", of(torch.log2), VECTOR, middle=2.0),
+    Case("log10", of(torch.log10), VECTOR, middle=2.0),
+    Case("sinh", of(torch.sinh), VECTOR),
+    Case("cosh", of(torch.cosh), VECTOR),
+    Case("asinh", of(lambda x: (3 * x).asinh()), VECTOR),
+    Case("acosh", of(torch.acosh), VECTOR, middle=2.5),
+    Case("atanh", of(lambda x: (x / 2).atanh()), VECTOR),
+    Case("asin", of(lambda x: (x / 2).asin()), VECTOR),
+    Case("acos", of(lambda x: (x / 2).acos()), VECTOR),
+    Case("atan2", both(lambda x, y: torch.atan2(x, y.exp())), VECTOR),
+    Case("atan2, behind", both(lambda x, y: torch.atan2(x.exp(), -y.exp())), VECTOR),
+    Case("atan2 with constants", constant(torch.atan2), VECTOR),
+    Case("erfc", of(torch.erfc), VECTOR),
+    Case("erfinv", of(lambda x: (x / 2).erfinv()), VECTOR),
+    Case("sinc", of(lambda x: (3 * x).sinc()), VECTOR),
+    Case("logit", of(lambda x: (x / 4 + 0.5).logit()), VECTOR),
+    Case("logit, clamped", of(lambda x: (x + 0.5).logit(eps=0.1)), VECTOR),
+    Case("entropy", of(torch.special.entr), VECTOR, middle=1.5),
+    Case("power of a number", of(lambda x: 3**x), VECTOR),
+    Case("power of a fraction", of(lambda x: 0.3**x), VECTOR),
+    Case("powers, constant", constant(torch.pow, (2.0, -1.0, 0.5, 3.0)), VECTOR, middle=2.0),
+    Case("powers of a constant", constant(lambda x, c: c.abs() ** x), VECTOR),
+    Case("power of two", of(lambda x: x**x), VECTOR, middle=2.0),
+    # thresholds, rounding and remainders
+    Case("threshold", of(lambda x: F.threshold(x, 0.1, -2.0)), VECTOR),
+    Case("hardshrink", nn.Hardshrink, VECTOR),
+    Case("softshrink", nn.Softshrink, VECTOR),
+    Case("rrelu", nn.RReLU, VECTOR),
+    Case("tanhshrink", nn.Tanhshrink, VECTOR),
+    Case("softsign", nn.Softsign, VECTOR),
+    Case("ceil", of(lambda x: (2.9 * x).ceil()), VECTOR),
+    Case("trunc", of(lambda x: (2.9 * x).trunc()), VECTOR),
+    Case("round", of(lambda x: (2.9 * x).round()), VECTOR),
+    Case("round to decimals", of(lambda x: x.round(decimals=1)), VECTOR),
+    Case("fraction", of(lambda x: (2.9 * x).frac()), VECTOR),
+    Case("remainder", of(lambda x: x % 0.7), VECTOR),
+    Case("remainder, constant", constant(torch.remainder), VECTOR),
+    Case("fmod", of(lambda x: x.fmod(0.7)), VECTOR),
+    Case("fmod, constant", constant(torch.fmod), VECTOR),
+    Case("floor division", of(lambda x: x.detach() // 0.3), VECTOR),
+    Case("division, floored", of(lambda x: torch.div(x, 0.3, rounding_mode="floor")), VECTOR),
+    Case("division, truncated", of(lambda x: torch.div(x, 0.3, rounding_mode="trunc")), VECTOR),
+    Case("aten.div.Scalar_mode", of(lambda x: aten.div.Scalar_mode(x, 0.3, rounding_mode="floor")), VECTOR),
+    Case("equal", of(lambda x: (x.relu() == 0).float()), VECTOR),
+    Case("not equal", of(lambda x: (x.relu() != 0).float()), VECTOR),
+    Case("equal to another", both(lambda x, y: (x.relu() == y.relu()).float()), VECTOR),
+    Case("not equal to another", both(lambda x, y: (x.relu() != y.relu()).float()), VECTOR),
+    Case("logical_not", of(lambda x: torch.logical_not(x.relu()).float()), VECTOR),
+    Case("logical_and", both(lambda x, y: torch.logical_and(x > 0, y > 0).float()), VECTOR),
+    Case("logical_or", both(lambda x, y: torch.logical_or(x > 0, y > 0).float()), VECTOR),
+    Case("logical_xor", both(lambda x, y: torch.logical_xor(x > 0, y > 0).float()), VECTOR),
+    Case(
+        "logical_and with a constant", constant(lambda x, c: torch.logical_and(x > 0, c > 0).float()), VECTOR
+    ),
+    Case("any", of(lambda x: (x > 0).any(1).float()), (3, 2)),
+    Case("any over two axes", of(lambda x: (x > 0).any((1, 2)).float()), (3, 2)),
+    Case("all", of(lambda x: (x > 0).all(1, keepdim=True).float()), (2, 3)),
+    Case("all over two axes", of(lambda x: (x > 0).all((1, 2)).float()), (2, 2)),
+    Case("nan_to_num", of(lambda x: x.tanh().nan_to_num()), VECTOR),
+    Case(
+        "isnan and isinf",
+        of(lambda x: torch.where(x.isnan(), 0.0, torch.where(x.isinf(), 1.0, x.tanh()))),
+        VECTOR,
+    ),
+    Case("copysign", constant(torch.copysign), VECTOR),
+    # pairs
+    Case("logaddexp", both(torch.logaddexp), VECTOR),
+    Case("logaddexp with a constant", constant(torch.logaddexp), VECTOR),
+    Case("logaddexp2", both(torch.logaddexp2), VECTOR),
+    Case("xlogy", both(lambda x, y: torch.xlogy(x, y.exp())), VECTOR),
+    Case("xlogy of itself", of(lambda x: torch.xlogy(x, x)), VECTOR, middle=1.5),
+    Case("xlogy with a number", of(lambda x: torch.xlogy(x, 3.0) - torch.xlogy(2.0, x + 2)), VECTOR),
+    Case("xlog1py", both(lambda x, y: torch.special.xlog1py(x, y.exp())), VECTOR),
+    Case("hypot", both(torch.hypot), VECTOR),
+    Case("hypot with a constant", constant(torch.hypot), VECTOR),
+    Case("fmax", both(torch.fmax), VECTOR),
+    Case("fmin", both(torch.fmin), VECTOR),
+    affine("lerp", both(lambda x, y: x.lerp(y, 0.3)), VECTOR),
+    Case("lerp by another", both(lambda x, y: x.lerp(y, y.sigmoid())), VECTOR),
+    affine("addcmul", constant(lambda x, c: torch.addcmul(x, x, c, value=2.0)), VECTOR),
+    Case("addcdiv", both(lambda x, y: torch.addcdiv(x, y, x.exp(), value=2.0)), VECTOR),
+    Case("bilinear", lambda: Both(nn.Linear(4, 3), nn.Linear(4, 2), nn.Bilinear(3, 2, 3)), VECTOR, eps=0.1),
+    Case("cosine similarity", both(lambda x, y: F.cosine_similarity(x, y + 2)), VECTOR, eps=0.1),
+    Case("cdist", of(lambda x: torch.cdist(x, x.flip(1).tanh() + 3)), (3, 2), eps=0.1),
+    Case("cdist to constants", constant(lambda x, c: torch.cdist(x, c.view(1, 2, 2), p=1.0)), (3, 2)),
+    Case("vector norm, 3", of(lambda x: torch.linalg.vector_norm(x, 3, dim=1)), VECTOR),
+    Case("variance and mean", of(lambda x: torch.cat(torch.var_mean(x, 1, keepdim=True), 1)), (3, 4)),
+    # products along axes, and sorting
+    Case("prod", of(lambda x: x.prod(1)), (3, 2), middle=1.0),
+    Case("prod, keepdim", of(lambda x: x.prod(2, keepdim=True)), (2, 5), middle=1.0),
+    Case("cumprod", of(lambda x: x.cumprod(1)), (3, 2), middle=1.0),
+    Case("logcumsumexp", of(lambda x: x.logcumsumexp(1)), VECTOR),
+    Case("cummax", of(lambda x: x.cummax(1).values), (3, 2)),
+    Case("cummin", of(lambda x: x.cummin(2).values), (2, 3)),
+    Case("sort", of(lambda x: x.sort(1).values), VECTOR),
+    Case("sort, descending", of(lambda x: x.sort(1, descending=True).values), (3, 2)),
+    Case("sort, stable", of(lambda x: x.sort(stable=True, dim=1).values), VECTOR),
+    Case("aten.sort", of(lambda x: aten.sort.default(x, 1)[0]), VECTOR),
+    Case("topk", of(lambda x: x.topk(2, 1).values), VECTOR),
+    Case("topk, least", of(lambda x: x.topk(2, 2, largest=False).values), (2, 4)),
+    Case("kthvalue", of(lambda x: x.kthvalue(2, 1).values), VECTOR),
+    Case("median", of(lambda x: x.median(1).values), (4, 2)),
+    # writing at constant places, and views
+    affine("scatter", indexed(lambda x, i: x.scatter(1, i.expand(len(x), 2), 2 * x[:, :2]), 3, 1), VECTOR),
+    affine(
+        "scatter into zeros",
+        indexed(lambda x, i: torch.zeros(len(x), 7).scatter(1, i.expand(len(x), 4), x), 6, 0, 3, 1),
+        VECTOR,
+    ),
+    affine("scatter a value", indexed(lambda x, i: x.scatter(1, i.expand(len(x), 3), 0.5), 2, 0, 2), VECTOR),
+    affine(
+        "scatter_add", indexed(lambda x, i: x.scatter_add(1, i.expand(len(x), 3), x[:, :3]), 2, 0, 2), VECTOR
+    ),
+    Case("scatter by adding", indexed(lambda x, i: _scattered(x, i, "add"), 2, 0), VECTOR),
+    Case("scatter by multiplying", indexed(lambda x, i: _scattered(x, i, "multiply"), 2, 0), VECTOR),
+    affine(
+        "scatter_reduce, mean",
+        indexed(lambda x, i: x.scatter_reduce(1, i.expand(len(x), 3), x[:, :3], "mean"), 2, 0, 2),
+        VECTOR,
+    ),
+    affine("index_put", indexed(lambda x, i: _with_entries(x, i, 2 * x[:, :2]), 3, 1), VECTOR),
+    affine("index_add", indexed(lambda x, i: x.index_add(1, i, x[:, :3], alpha=2), 2, 0, 2), VECTOR),
+    affine("index_copy", indexed(lambda x, i: x.index_copy(2, i, -x[:, :, :2]), 2, 0), (2, 3)),
+    affine("index_fill", indexed(lambda x, i: x.index_fill(1, i, 0.5), 2, 0), VECTOR),
+    affine("assignment to a slice", of(lambda x: _with_slice(x, 2 * x[:, :2])), VECTOR),
+    affine("slice_scatter", of(lambda x: x.slice_scatter(x[:, :2] - 1, 1, 0, 4, 2)), VECTOR),
+    affine("select_scatter", of(lambda x: x.select_scatter(2 * x[:, 0], 1, -1)), (3, 2)),
+    affine("diagonal_scatter", of(lambda x: x.diagonal_scatter(2 * x[:, 0], 0, 1, 2)), (3, 3)),
+    affine("diagonal", of(lambda x: x.diagonal(1, 1, 2)), (3, 4)),
+    affine("diag_embed", of(lambda x: x.diag_embed()), (3,)),
+    affine("unfold", of(lambda x: x.unfold(1, 2, 1)), VECTOR),
+    affine("im2col", of(lambda x: F.unfold(x, 2, stride=2, padding=1)), (2, 3, 4)),
+    affine("col2im", of(lambda x: F.fold(x, (3, 3), 2)), (8, 4)),
+    affine("pad around, 1d", of(lambda x: F.pad(x, (1, 2), mode="circular")), (2, 4)),
+    affine("pad around, 2d", of(lambda x: F.pad(x, (1, 2, 0, 1), mode="circular")), (2, 3, 4)),
+    affine("pad around, 3d", of(lambda x: F.pad(x, (1, 0, 0, 1, 1, 1), mode="circular")), (1, 2, 2, 3)),
+    affine("grid_sample", lambda: PerFeature(0.6 * torch.randn(1, 3, 2, 2), _sampled), (2, 3, 4)),
+    affine("grid_sample, nearest", lambda: PerFeature(0.6 * torch.randn(1, 3, 2, 2), _nearest), (2, 3, 4)),
+    affine("grid_sample, 3d", lambda: PerFeature(0.6 * torch.randn(1, 2, 2, 1, 3), _sampled), (1, 2, 3, 2)),
+    affine("avg_pool2d, negative divisor", lambda: nn.AvgPool2d(2, divisor_override=-3), IMAGE),
     # overloads that no layer of this torch version leaves in a graph, called by name
     affine("aten.add.Scalar", of(lambda x: aten.add.Scalar(x, 2, 3)), VECTOR),
     affine("aten.sub.Scalar", of(lambda x: aten.sub.Scalar(x, 2, 3)), VECTOR),

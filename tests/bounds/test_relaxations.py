@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import math
+import pkgutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from robustsuite.bounds import Bounds
+from robustsuite.bounds import Bounds, relaxations
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.program import Thetas
-from robustsuite.bounds.relaxations import functions
+from robustsuite.bounds.relaxations import derivatives, elementary, functions, steps
 from robustsuite.bounds.relaxations.maximum import Maximum
+from robustsuite.bounds.relaxations.patched import Straight
 from robustsuite.bounds.relaxations.periodic import TANGENT, Sine
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid, SShaped, Tanh
-from robustsuite.bounds.relaxations.steps import Flat, Floor
-from robustsuite.bounds.relaxations.unary import Relaxation
+from robustsuite.bounds.relaxations.sinc import Sinc
+from robustsuite.bounds.relaxations.steps import Constant, Flat, IsZero, Sawtooth
+from robustsuite.bounds.relaxations.unary import Relaxation, Unary
+from robustsuite.errors import UnsupportedOperator
 
 _ENDS = (
     -30.0,
@@ -41,15 +49,17 @@ _ENDS = (
     6.0,
     30.0,
 )
+_FAR_ENDS = (*_ENDS, -1e10, -1e6, -2e4, -9e3, 9e3, 2e4, 1e6, 1e10)
 _POSITIVE = (1e-3, 0.01, 0.1, 0.5, 0.51, 1.0, 2.0, 10.0, 1000.0)
+_IN_UNIT = (-0.999, -0.9, -0.5, -1e-3, 0.0, 1e-6, 0.3, 0.8, 0.99)
 
 RELAXATIONS: dict[str, tuple[Relaxation, tuple[float, ...]]] = {
     "relu": (ReLU(), (*_ENDS, -1e6, 1e6, 1e-12, -1e-12)),
     "leaky relu": (ReLU(0.1), (*_ENDS, -1e6, 1e6)),
-    "tanh": (Tanh(), _ENDS),
-    "sigmoid": (Sigmoid(), _ENDS),
-    "atan": (functions.Atan(), _ENDS),
-    "erf": (functions.Erf(), _ENDS),
+    "tanh": (Tanh(), _FAR_ENDS),
+    "sigmoid": (Sigmoid(), _FAR_ENDS),
+    "atan": (functions.Atan(), _FAR_ENDS),
+    "erf": (functions.Erf(), _FAR_ENDS),
     "square": (Square(), _ENDS),
     "reciprocal": (Reciprocal(), _POSITIVE),
     "reciprocal of negatives": (Reciprocal(), tuple(-v for v in _POSITIVE)),
@@ -76,8 +86,131 @@ RELAXATIONS: dict[str, tuple[Relaxation, tuple[float, ...]]] = {
     "cos": (Sine(math.pi / 2), (*_ENDS, -math.pi, math.pi / 2, 4.0, 20.0)),
     "tan": (TANGENT, (-1.5, -1.0, -0.2, 0.0, 0.3, 1.2, 1.55)),
     "sign": (Flat(torch.sign), _ENDS),
-    "floor": (Floor(), (*_ENDS, 0.2, 0.9)),
+    **{
+        name: (stairs, (*_ENDS, 0.2, 0.5, 0.9, 1.5, -2.5))
+        for name, stairs in (
+            ("floor", steps.FLOOR),
+            ("ceil", steps.CEIL),
+            ("round", steps.ROUND),
+            ("trunc", steps.TRUNC),
+            ("floor of a quotient", steps.FLOOR_OF_ROUNDED),
+            ("trunc of a quotient", steps.TRUNC_OF_ROUNDED),
+            ("round of a product", steps.ROUND_OF_ROUNDED),
+        )
+    },
+    "is zero": (IsZero(), _ENDS),
+    "expm1": (elementary.EXPM1, tuple(v for v in _ENDS if v <= 6)),
+    "log1p": (elementary.LOG1P, tuple(v - 1 for v in _POSITIVE)),
+    "cosh": (elementary.COSH, tuple(v for v in _ENDS if abs(v) <= 6)),
+    "sinh": (elementary.SINH, tuple(v for v in _ENDS if abs(v) <= 6)),
+    "asinh": (elementary.Asinh(), _FAR_ENDS),
+    "acosh": (elementary.ACOSH, tuple(v + 1 for v in (0.0, *_POSITIVE))),
+    "atanh": (elementary.ATANH, _IN_UNIT),
+    "asin": (elementary.ASIN, (-1.0, *_IN_UNIT, 1.0)),
+    "erfinv": (elementary.ERFINV, _IN_UNIT),
+    "logit": (elementary.LOGIT, tuple((v + 1) / 2 for v in _IN_UNIT)),
+    "x log x": (elementary.X_LOG_X, (0.0, *_POSITIVE)),
+    "entropy": (elementary.ENTROPY, (0.0, *_POSITIVE)),
+    "sinc": (Sinc(), (*_ENDS, -4.6, -4.4, -1.43, 1.43, 2.46, 4.4, 4.6, 1e6)),
+    "constant": (Constant(1.5), _ENDS),
+    "straight": (Straight(-2.0), _ENDS),
 }
+
+
+def _around(*points: float) -> tuple[float, ...]:
+    """Give ends at, near and far from some points."""
+    near = [p + d for p in points for d in (-1.0, -1e-3, 0.0, 1e-3, 1.0) if math.isfinite(p)]
+    return tuple(sorted({*_ENDS, *near}))
+
+
+_SMALL_ENDS = tuple(v for v in _ENDS if abs(v) <= 6)
+_Table = Sequence[tuple[tuple[float, ...], tuple[float, ...]]]
+PARAMETERS: dict[str, tuple[Callable[..., Relaxation], _Table]] = {
+    "softplus": (
+        functions.softplus,
+        [
+            ((beta, threshold), _around(threshold / beta))
+            for beta, threshold in (
+                (1.0, 20.0),
+                (1.0, 1.0),
+                (2.0, 1.0),
+                (-1.0, 20.0),
+                (-1.0, 1.0),
+                (-3.0, 0.5),
+                (1.0, 0.0),
+                (-1.0, 0.0),
+                (0.5, -2.0),
+                (-0.5, -2.0),
+                (10.0, 5.0),
+                (0.01, 20.0),
+                (1.0, math.inf),
+                (1.0, -math.inf),
+            )
+        ],
+    ),
+    "elu": (
+        functions.elu,
+        [
+            (factors, _SMALL_ENDS)
+            for factors in (
+                (-1.5, 1.0, 1.0),
+                (0.5, 1.0, 2.0),  # celu(0.5)
+                (-0.5, 1.0, -2.0),  # celu(-0.5)
+                (1.5, -1.0, 1.0),
+                (1.5, 1.0, -1.0),
+                (0.0, 1.0, 1.0),
+                (1.0, 0.0, 1.0),
+                (1.0, 1.0, 0.0),
+                (100.0, 1.0, 0.01),
+            )
+        ],
+    ),
+    "clip": (
+        functions.clip,
+        [
+            (ends, _around(*ends))
+            for ends in ((-0.3, 0.6), (0.6, -0.3), (0.5, 0.5), (-math.inf, 0.5), (0.5, math.inf), (2.0, 3.0))
+        ],
+    ),
+    "power": (
+        functions.power,
+        [((e,), _SMALL_ENDS) for e in (3.0, 4.0, 5.0, 6.0, 9.0)]
+        + [((e,), (0.0, 1e-30, *_POSITIVE[:-1])) for e in (0.1, 0.5, 0.9, 1.1, 1.5, 2.5, 3.7)],
+    ),
+}
+PARAMETERS |= {
+    "threshold": (
+        elementary.threshold,
+        [(p, _around(p[0])) for p in ((0.1, -2.0), (0.0, 0.0), (-1.0, 5.0), (2.0, 2.0), (0.5, 0.6))],
+    ),
+    "remainder": (
+        lambda divisor: Sawtooth(divisor, floored=True),
+        [((d,), _around(d, 2 * d, -3 * d)) for d in (0.7, -0.7, 1.0, 100.0)],
+    ),
+    "fmod": (
+        lambda divisor: Sawtooth(divisor, floored=False),
+        [((d,), _around(d, 2 * d, -3 * d)) for d in (0.7, -0.7, 1.0, 100.0)],
+    ),
+}
+for _name, (_make, _table) in PARAMETERS.items():
+    for _values, _ends in _table:
+        RELAXATIONS[f"{_name} {_values}"] = (_make(*_values), _ends)
+
+
+def _derivative(relaxation: Relaxation) -> Relaxation | None:
+    try:
+        return relaxation.differentiate()
+    except UnsupportedOperator:
+        return None
+
+
+for _name, (_relaxation, _ends) in list(RELAXATIONS.items()):
+    _slope = _derivative(_relaxation)
+    if _slope is not None:
+        # Where a function may be vertical, its derivative has no value.
+        _inside = tuple(e for e in _ends if e >= 1e-3) if min(_ends) >= 0 else _ends
+        _inside = tuple(e for e in _inside if bool(_slope(torch.tensor([e])).isfinite()))
+        RELAXATIONS[f"derivative of {_name}"] = (_slope, _inside)
 CHOICES = [None, 0.0, 0.3, 1.0]
 
 
@@ -88,11 +221,14 @@ def _intervals(ends: tuple[float, ...], dtype: torch.dtype) -> tuple[Tensor, Ten
 
 
 def _points(l: Tensor, u: Tensor) -> Tensor:
-    """Give many points of each interval, its ends and (where inside) 0 among them."""
+    """Give many points of each interval, among them its ends and (where inside) all other ends, and what lies next to them."""
     grid = torch.linspace(0, 1, 401, dtype=torch.float64).unsqueeze(1)
     wide = l.double() + grid * (u - l).double()
-    special = torch.tensor([0.0, -0.3, 0.6, -3.0, 3.0], dtype=torch.float64).unsqueeze(1).expand(-1, len(l))
-    return torch.cat([wide, special, u.double().unsqueeze(0)]).clamp(l.double(), u.double())
+    special = torch.cat([l, u, torch.tensor([0.0, -0.3, 0.6, -3.0, 3.0])]).double().unique()
+    special = torch.cat([special, special.nextafter(special + 1), special.nextafter(special - 1)])
+    return torch.cat([wide, special.unsqueeze(1).expand(-1, len(l)), u.double().unsqueeze(0)]).clamp(
+        l.double(), u.double()
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -125,6 +261,38 @@ def test_lines_hold(name: str, dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("name", RELAXATIONS)
+def test_lines_hold_on_tiny_intervals(name: str, dtype: torch.dtype) -> None:
+    """From one unit in the last place on, subnormal numbers among them, at every end and on both sides of it."""
+    relaxation, ends = RELAXATIONS[name]
+    units = torch.tensor([1.0, 3.0, 50.0, 1e3, 1e5], dtype=dtype) * torch.finfo(dtype).eps
+    tiny = torch.tensor([1e-45, 1e-40, 1e-30, 1e-9], dtype=dtype)
+    at = torch.tensor(ends, dtype=dtype).unsqueeze(1)
+    widths = torch.cat([units * at.abs().clamp(min=1e-30), tiny.expand(len(at), -1)], 1)
+    l, u = torch.cat([at.expand_as(widths), at - widths]), torch.cat([at + widths, at.expand_as(widths)])
+    l, u = l.flatten(), u.flatten()
+    inside = relaxation(l).isfinite() & relaxation(u).isfinite() & (l >= min(ends)) & (u <= max(ends))
+    l, u = l[inside], u[inside]
+    x = l.double() + torch.linspace(0, 1, 11, dtype=torch.float64).unsqueeze(1) * (u - l).double()
+    y = relaxation(x)
+    low, high = relaxation.interval(l, u)
+    size = 1 + y.abs().amax(0)
+    tolerance = 2e-6 if dtype == torch.float32 else 1e-11
+    assert bool(((low.double() <= y + tolerance * size) & (high.double() >= y - tolerance * size)).all())
+    for choice in CHOICES:
+        theta = None if choice is None else torch.full_like(l, choice)
+        lines = relaxation.lines(l, u, theta, theta)
+        intercept = torch.zeros_like(l) if lines.lower_intercept is None else lines.lower_intercept
+        below = lines.lower_slope.double() * x + intercept.double()
+        above = lines.upper_slope.double() * x + lines.upper_intercept.double()
+        reach = torch.maximum(lines.lower_slope.abs(), lines.upper_slope.abs()) * torch.maximum(
+            l.abs(), u.abs()
+        )
+        slack = tolerance * torch.maximum(size, reach.double())
+        assert bool(((below <= y + slack) & (above >= y - slack)).all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("name", RELAXATIONS)
 def test_intervals_are_tight(name: str, dtype: torch.dtype) -> None:
     relaxation, ends = RELAXATIONS[name]
     l, u = _intervals(ends, dtype)
@@ -134,9 +302,16 @@ def test_intervals_are_tight(name: str, dtype: torch.dtype) -> None:
     tolerance = 1e-6 if dtype == torch.float32 else 1e-12
     assert bool((low.double() <= y.amin(0) + tolerance * size).all())
     assert bool((high.double() >= y.amax(0) - tolerance * size).all())
+    # A jump right beside an end counts as inside.
+    beside = [
+        relaxation(end.double() + s * 1e-5 * (1 + end.double().abs())) for end in (l, u) for s in (-1, 1)
+    ]
+    y = torch.cat([y, torch.where(torch.stack(beside).isfinite(), torch.stack(beside), y[:1])])
     # The points are dense enough to see the range, but for what lies between them.
     between = 0.05 * (y.amax(0) - y.amin(0)) + 5e-5 * size
     narrow = (u - l) < 2 * math.pi - 0.01  # a sine says [-1, 1] a little early
+    if isinstance(relaxation, Sinc):
+        narrow &= (l >= -4.5) & (u <= 4.5)  # and a sinc its envelope
     assert bool((low.double() >= y.amin(0) - between)[narrow].all())
     assert bool((high.double() <= y.amax(0) + between)[narrow].all())
 
@@ -219,6 +394,25 @@ def test_matrix_products_are_bounded(choice: float | None) -> None:
         assert bool((plane <= (a * value.unsqueeze(1)).sum((2, 3)) + 1e-9).all())
 
 
+def test_a_flat_line_is_not_lost_beside_a_steep_one() -> None:
+    """The lower line of exp on [-35, 35] has a slope of 1e-15, the upper one of 1e13: the first must come through whole."""
+    ends = Bounds(torch.full((1, 1), -35.0), torch.full((1, 1), 35.0))
+    lines = functions.EXP.lines(ends.lower, ends.upper, None, None)
+    form = Dense(None, (1,), torch.ones(1, 1, 1))
+    (part,), constant = Unary(functions.EXP).backward(form, [ends], Thetas())
+    assert lines.lower_intercept is not None
+    assert float(part.a) == float(lines.lower_slope)
+    assert float(constant) == float(lines.lower_intercept)
+    y = Bounds(torch.full((1, 1), 1e-15), torch.full((1, 1), 1e15))
+    x = Bounds(torch.full((1, 1), 1.0), torch.full((1, 1), 2.0))
+    (for_x, for_y), constant = Product().backward(
+        form, [x, y], Thetas(torch.ones(1, 1, 1), torch.ones(1, 1, 1))
+    )
+    assert float(for_x.a) == float(y.lower)
+    assert float(for_y.a) == 1.0
+    assert float(constant) == -float(y.lower)
+
+
 def test_maxima_are_bounded() -> None:
     """Random windows, among them dominated ones, equal ends and ties."""
     generator = torch.Generator().manual_seed(0)
@@ -262,3 +456,40 @@ def test_the_touching_tangent_lies_above_the_left_end(function: SShaped, dtype: 
         function(a_little_less) + function.derivative(a_little_less) * (left - a_little_less) - function(left)
     )
     assert float(below[inside].max()) <= 1e-6  # and hardly any further right than it must
+
+
+def _defined() -> Iterator[tuple[str, Any]]:
+    """Give the names and values that the modules of relaxations define themselves."""
+    for part in pkgutil.iter_modules(relaxations.__path__):
+        module = importlib.import_module(f"{relaxations.__name__}.{part.name}")
+        for name, value in vars(module).items():
+            if not name.startswith("_") and getattr(value, "__module__", module.__name__) == module.__name__:
+                yield f"{part.name}.{name}", value
+
+
+def test_every_relaxation_is_on_the_grid() -> None:
+    """A class, an instance or a maker of relaxations without a grid of intervals is a gap in these tests."""
+    kinds = {type(relaxation) for relaxation, _ in RELAXATIONS.values()}
+    tried = [relaxation for relaxation, _ in RELAXATIONS.values()]
+    makers = {make for make, _ in PARAMETERS.values()} | _REACHED_BY_DERIVATIVES
+    missing = []
+    for name, value in _defined():
+        if name.startswith("casts."):  # held to torch's own casts in test_edges.py
+            continue
+        if isinstance(value, type) and issubclass(value, Relaxation) and not inspect.isabstract(value):
+            missing += [name] * (value not in kinds)
+        elif isinstance(value, Relaxation):
+            missing += [name] * all(value is not one for one in tried)
+        elif inspect.isfunction(value) and value.__annotations__.get("return") in _KINDS:
+            missing += [name] * (value not in makers)
+    assert not missing, "add them to RELAXATIONS or PARAMETERS"
+
+
+_KINDS = {"Relaxation", "Convex", "Curve", "Jump", "Flat"}
+_REACHED_BY_DERIVATIVES = {
+    derivatives.softplus,
+    derivatives.logistic,
+    derivatives.elu,
+    derivatives.clip,
+    derivatives.power,
+}

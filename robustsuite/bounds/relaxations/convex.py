@@ -9,8 +9,15 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.program import Thetas
-from robustsuite.bounds.relaxations.unary import Lines, Relaxation, chord, is_narrow, no_derivative
-from robustsuite.errors import UnboundedOutput
+from robustsuite.bounds.relaxations.unary import (
+    Lines,
+    Relaxation,
+    check_domain,
+    check_overflow,
+    chord,
+    is_narrow,
+    no_derivative,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +31,7 @@ class Convex(Relaxation):
         sign: +1 where g is convex, -1 where it is concave (then the sides change places).
         least: where a convex g is least, if inside its domain (a concave g: greatest).
         domain: open interval on which g is finite.
+        closed: whether the ends of the domain belong to it.
         reach: the default tangent touches at the middle, but at most this far right of l.
         overflows: whether g is infinite, in floating point, on arguments that networks meet.
     """
@@ -34,6 +42,7 @@ class Convex(Relaxation):
     sign: int = 1
     least: float | None = None
     domain: tuple[float, float] = (-torch.inf, torch.inf)
+    closed: bool = False
     reach: float = torch.inf
     overflows: bool = False
 
@@ -41,12 +50,10 @@ class Convex(Relaxation):
         return self.function(x)
 
     def interval(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        low, high = self.domain
-        if (low > -torch.inf and bool((l <= low).any())) or (high < torch.inf and bool((u >= high).any())):
-            raise UnboundedOutput(
-                f"{self.name} has no finite bounds: its argument may leave ({low:g}, {high:g}) on this region; use "
-                "a smaller eps, a tighter method such as crown, or keep the argument inside (add a constant)"
-            )
+        check_domain(self.name, self.domain, l, u, closed=self.closed)
+        return self._range(l, u)
+
+    def _range(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         at_l, at_u = self(l), self(u)
         low_end, high_end = torch.minimum(at_l, at_u), torch.maximum(at_l, at_u)
         if self.least is not None:
@@ -56,7 +63,7 @@ class Convex(Relaxation):
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
         if lower is None and upper is None:
-            self._check_overflow(u)
+            self._check_overflow(l, u)
         choice = lower if self.sign > 0 else upper
         point = self._middle(l, u) if choice is None else l + choice * (u - l)
         # At the border of its domain a function may be vertical: no tangent touches there.
@@ -64,8 +71,8 @@ class Convex(Relaxation):
         narrow = is_narrow(l, u)
         at_l, at_u = self(l), self(u)
         slope = torch.where(narrow, 0.0, self.derivative(point))
-        # Where the interval is narrow the function is bounded by its values at the ends.
-        low, high = torch.minimum(at_l, at_u), torch.maximum(at_l, at_u)
+        # Where the interval is narrow the function is bounded by its range.
+        low, high = self._range(l, u)
         inner = torch.where(narrow, low if self.sign > 0 else high, self(point) - slope * point)
         across = chord(l, u, at_l, at_u, narrow)
         outer = torch.where(narrow, high if self.sign > 0 else low, at_l - across * l)
@@ -81,16 +88,13 @@ class Convex(Relaxation):
     def _middle(self, l: Tensor, u: Tensor) -> Tensor:
         return torch.minimum((l + u) / 2, l + self.reach)
 
-    def _check_overflow(self, u: Tensor) -> None:
+    def _check_overflow(self, l: Tensor, u: Tensor) -> None:
         # A wait for the device: so once for an interval, not at each step of an optimiser.
-        if self.overflows and not bool(self(u).isfinite().all()):
-            raise UnboundedOutput(
-                f"{self.name} overflows on this region, where its argument reaches {float(u.detach().max()):.3g}; use a smaller "
-                "eps, or subtract a constant from the argument (softmax and logsumexp do so by themselves)"
-            )
+        if self.overflows:
+            check_overflow(self.name, self.function, l, u)
 
     def initial(self, l: Tensor, u: Tensor) -> Thetas:
-        self._check_overflow(u)
+        self._check_overflow(l, u)
         room = u - l
         choice = torch.where(room > 0, (self._middle(l, u) - l) / torch.where(room > 0, room, 1.0), 0.5)
         return Thetas(lower=choice) if self.sign > 0 else Thetas(upper=choice)

@@ -7,15 +7,21 @@ maximum lies at an end, at a break between pieces, or inside a concave piece whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from robustsuite.bounds.program import Thetas
-from robustsuite.bounds.relaxations.unary import Lines, Relaxation, is_narrow, no_derivative
-from robustsuite.errors import UnboundedOutput
+from robustsuite.bounds.relaxations.unary import (
+    Lines,
+    Relaxation,
+    check_domain,
+    check_overflow,
+    is_narrow,
+    no_derivative,
+)
 
 _BISECTIONS = 30
 _SAMPLES = 33
@@ -34,6 +40,9 @@ class Curve(Relaxation):
         curvature: one more than breaks: +1 where g is convex, -1 concave, 0 straight.
         turns: points where g has a local extremum inside a piece.
         domain: open interval on which g is finite and the description holds.
+        closed: whether the ends of the domain belong to it.
+        limits: where g jumps: for each break the limits from the left and from the right; empty where it is continuous.
+        overflows: whether g is infinite, in floating point, on arguments that networks meet.
     """
 
     name: str
@@ -43,27 +52,36 @@ class Curve(Relaxation):
     curvature: tuple[int, ...] = (1,)
     turns: tuple[float, ...] = ()
     domain: tuple[float, float] = (-torch.inf, torch.inf)
+    closed: bool = False
+    limits: tuple[tuple[float, float], ...] = ()
+    overflows: bool = False
 
     def __call__(self, x: Tensor) -> Tensor:
         return self.function(x)
 
     def interval(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        self._check(l, u)
+        check_domain(self.name, self.domain, l, u, closed=self.closed)
         values = [self(l), self(u)] + [self(_at(t, l, u)) for t in (*self.turns, *self.breaks)]
         low, high = values[0], values[0]
         for value in values[1:]:
             low, high = torch.minimum(low, value), torch.maximum(high, value)
+        for inside, _, limit in self._limits(l, u):
+            low = torch.where(inside, low.clamp(max=limit), low)
+            high = torch.where(inside, high.clamp(min=limit), high)
         return low, high
 
-    def _check(self, l: Tensor, u: Tensor) -> None:
-        low, high = self.domain
-        if (low > -torch.inf and bool((l <= low).any())) or (high < torch.inf and bool((u >= high).any())):
-            raise UnboundedOutput(
-                f"{self.name} has no finite bounds: its argument may leave ({low:g}, {high:g}) on this region; use "
-                "a smaller eps, a tighter method such as crown, or keep the argument inside (add a constant)"
-            )
+    def _limits(self, l: Tensor, u: Tensor) -> Iterator[tuple[Tensor, float, float]]:
+        """Give where a jump lies in [l, u], its point and one of the two limits there, for all of them."""
+        for point, ends in zip(self.breaks, self.limits, strict=bool(self.limits)):
+            # As a number of the interval's type: rounded, the point may lie outside of it.
+            slack = 4 * torch.finfo(l.dtype).eps * abs(point)
+            inside = (l <= point + slack) & (u >= point - slack)
+            for limit in ends:
+                yield inside, point, limit
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
+        if self.overflows and lower is None and upper is None:
+            check_overflow(self.name, self.function, l, u)
         narrow = is_narrow(l, u)
         upper_slope, upper_intercept = self._line(l, u, narrow, upper, 1)
         lower_slope, lower_intercept = self._line(l, u, narrow, lower, -1)
@@ -76,6 +94,8 @@ class Curve(Relaxation):
             apart = room != 0  # below, the steepest slope is the least
             return torch.where(apart, (slope - flat) / torch.where(apart, room, 1.0), 0.5).clamp(0, 1)
 
+        if self.overflows:
+            check_overflow(self.name, self.function, l, u)
         with torch.no_grad():
             return Thetas(lower=choice(-1), upper=choice(1))
 
@@ -109,6 +129,8 @@ class Curve(Relaxation):
         best = torch.maximum(height(l), height(u))
         for point in self.breaks:
             best = torch.maximum(best, height(_at(point, l, u)))
+        for inside, point, limit in self._limits(l, u):
+            best = torch.where(inside, torch.maximum(best, side * (limit - slope * _at(point, l, u))), best)
         edges = (-torch.inf, *self.breaks, torch.inf)
         for piece, bend in enumerate(self.curvature):
             if side * bend < 0:

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from robustsuite.bounds.relaxations.convex import Convex
 from robustsuite.bounds.relaxations.curve import Curve
+from robustsuite.bounds.relaxations.patched import Patched
 from robustsuite.bounds.relaxations.steps import Constant, Jump
-from robustsuite.bounds.relaxations.unary import Relaxation
+from robustsuite.bounds.relaxations.unary import Relaxation, no_derivative
 
 _SQRT2 = math.sqrt(2.0)
 _POSITIVE = (0.0, torch.inf)
@@ -158,6 +159,27 @@ def logistic(rate: float) -> Curve:
     )
 
 
+def softplus(beta: float, threshold: float) -> Relaxation:
+    """Give the derivative of `functions.softplus`: that of its smooth part, and 1 beyond its threshold.
+
+    Raises:
+        UnsupportedOperator: the jump at the threshold is more than rounding in float32, so there is no derivative.
+    """
+    if threshold <= 0 or math.log1p(math.exp(-threshold)) > torch.finfo(torch.float32).eps * threshold:
+        raise no_derivative(f"softplus with threshold {threshold:g}")
+    smooth = logistic(beta)
+    if threshold == math.inf:
+        return smooth
+    return Patched(
+        lambda x: torch.where(beta * x > threshold, 1.0, smooth(x)),
+        smooth,
+        Constant(1.0),
+        at=threshold / beta,
+        side=1 if beta > 0 else -1,
+        above=math.exp(-threshold),  # 1 - sigmoid(threshold) is less
+    )
+
+
 def elu(alpha: float, scale: float, input_scale: float) -> Jump:
     """Give the derivative of `functions.elu`."""
     factor = scale * alpha * input_scale
@@ -166,6 +188,7 @@ def elu(alpha: float, scale: float, input_scale: float) -> Jump:
         lambda x: factor * (input_scale * x).exp(),
         lambda x: factor * input_scale * (input_scale * x).exp(),
         1 if factor > 0 else -1,
+        overflows=input_scale < 0,
     )
     return Jump(0.0, left, Constant(scale))
 
@@ -191,4 +214,4 @@ def power(exponent: float) -> Relaxation:
         return Curve(name, function, derivative, (0.0,), (-1, 1))
     if rest < 0:
         return Convex(name, function, derivative, domain=_POSITIVE)
-    return Convex(name, function, derivative, -1 if rest < 1 else 1, domain=(-1e-45, torch.inf))
+    return Convex(name, function, derivative, -1 if rest < 1 else 1, domain=_POSITIVE, closed=True)

@@ -12,6 +12,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
+from robustsuite.norms import flat
 
 
 class Maximum(Nonlinear):
@@ -60,7 +61,7 @@ class Maximum(Nonlinear):
         slope = torch.where(
             rising, dense.take_input(lower_slope).unsqueeze(1), dense.take_input(upper_slope).unsqueeze(1)
         )
-        offset = (a.clamp(max=0) * dense.take(upper_intercept).unsqueeze(1)).flatten(2).sum(2)
+        offset = flat(a.clamp(max=0) * dense.take(upper_intercept).unsqueeze(1), 2).sum(2)
         return (dense.like(a.unsqueeze(-1) * slope),), offset
 
     def _slopes(self, ends: Bounds) -> tuple[Tensor, Tensor, Tensor]:

@@ -76,17 +76,18 @@ class Product(Nonlinear):
         else:
             taken = [Bounds(form.take(b.lower).unsqueeze(1), form.take(b.upper).unsqueeze(1)) for b in inputs]
             below, above = self._planes_by(taken, thetas)
-        # With a = rising + falling: rising * lower plane + falling * upper plane, in few passes over memory.
+        # With a = rising + falling: rising * lower plane + falling * upper plane, kept apart as in `Unary.backward`.
         a = form.a
         rising = a.clamp(min=0)
+        falling = a - rising
 
         def mixed(low: Tensor, high: Tensor) -> Tensor:
-            return torch.addcmul(rising * (low - high), a, high)
+            return torch.addcmul(rising * low, falling, high)
 
         forms = [
             form.with_coefficients(mixed(low, high)) for low, high in zip(below[:2], above[:2], strict=True)
         ]
-        constant = pairing(a, above[2]) + pairing(rising, below[2] - above[2])
+        constant = pairing(falling, above[2]) + pairing(rising, below[2])
         return (forms[0], forms[1]), constant
 
     def _default_planes(self, inputs: Sequence[Bounds]) -> tuple[list[Tensor], list[Tensor]]:

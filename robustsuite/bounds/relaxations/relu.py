@@ -14,6 +14,7 @@ from robustsuite.bounds.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Thetas
 from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
+from robustsuite.norms import flat
 from robustsuite.tiles import is_one_tile, row_tiles
 
 aten = torch.ops.aten
@@ -111,7 +112,6 @@ class _ReLUPlanes(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, total: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
         out = torch.empty_like(a.expand(len(total), *a.shape[1:]))
-        features = tuple(range(2, a.dim()))
         constant = a.new_empty(out.shape[:2])
         for o, here, t, w, c in row_tiles(out, a.expand_as(out), total, width, constant):
             below, above, inverse = _parts(t, w)
@@ -119,7 +119,7 @@ class _ReLUPlanes(torch.autograd.Function):
             falling = here.clamp(max=0)
             # The lower slope is 1 where l + u >= 0.
             _where_positive(here.clamp(min=0), t.unsqueeze(1), out=o).addcmul_(falling, slope)
-            torch.sum(falling.mul_(below.unsqueeze(1).mul_(slope)), features, out=c)
+            torch.sum(flat(falling.mul_(below.unsqueeze(1).mul_(slope)), 2), 2, out=c)
         ctx.save_for_backward(a, total, width)
         return out, constant
 

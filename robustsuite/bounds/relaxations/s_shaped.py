@@ -65,7 +65,9 @@ class SShaped(Relaxation):
         point = torch.maximum(first, (l + u) / 2) if choice is None else first + choice * (u - first)
         tangent = self.derivative(point)
         narrow = is_narrow(l, u)
-        by_chord = (u <= 0) | ((l < 0) & (touching >= u)) | narrow
+        # Far out the touching point is only known to be no further right: the tangent at u says whether it is.
+        before = self(u) + self.derivative(u) * (l - u) < self(l)
+        by_chord = (u <= 0) | ((l < 0) & (touching >= u) & before) | narrow
         slope = torch.where(by_chord, chord(l, u, self(l), self(u), narrow), tangent)
         return slope, torch.where(by_chord, self(u) - slope * u, self(point) - tangent * point)
 

@@ -12,6 +12,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
+from robustsuite.norms import flat
 
 
 class Selection(Nonlinear):
@@ -55,5 +56,5 @@ class Selection(Nonlinear):
         ends = self.interval(*inputs)
         a = form.a
         lower, upper = (form.take(end).unsqueeze(1) for end in (ends.lower, ends.upper))
-        constant = (a.clamp(min=0) * lower + a.clamp(max=0) * upper).flatten(2).sum(2)
+        constant = flat(a.clamp(min=0) * lower + a.clamp(max=0) * upper, 2).sum(2)
         return (form.with_coefficients(torch.zeros_like(a)),), constant

@@ -1,4 +1,4 @@
-"""Functions with jumps: sign, floor, comparisons with a constant, derivatives of functions with kinks."""
+"""Functions with jumps: sign, floor, remainders, comparisons with a constant, derivatives of functions with kinks."""
 
 from __future__ import annotations
 
@@ -94,15 +94,114 @@ class Jump(Relaxation):
         return across | left | ((l > self._at) & self._right.unresolved(l, u))
 
 
-class Floor(Relaxation):
-    """The greatest whole number not above x: between x - 1 and x, or flat where [l, u] holds one value."""
+class Staircase(Relaxation):
+    """A rising function of whole steps that keeps near to x (floor, ceil, round), or flat where [l, u] holds one value.
+
+    Args:
+        function: the function.
+        below, above: x + below <= function(x) <= x + above.
+        rounded: whether x may be off by its rounding (a quotient), so that near a step both values count.
+    """
+
+    def __init__(
+        self, function: Callable[[Tensor], Tensor], below: float, above: float, *, rounded: bool = False
+    ) -> None:
+        self._function, self._below, self._above, self._rounded = function, below, above, rounded
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x.floor()
+        return self._function(x)
+
+    def interval(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        slack = self._slack(l, u)
+        return self(l - slack), self(u + slack)
+
+    def _slack(self, l: Tensor, u: Tensor) -> Tensor:
+        units = 4.0 if self._rounded else 0.0
+        return units * torch.finfo(l.dtype).eps * torch.maximum(l.abs(), u.abs())
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
-        constant = self(l) == self(u)
+        low, high = self.interval(l, u)
+        slack, constant = self._slack(l, u), low == high
         slope = torch.where(constant, 0.0, 1.0).to(l.dtype)
-        low = torch.where(constant, self(l), -1.0)
-        high = torch.where(constant, self(l), 0.0)
-        return Lines(slope, low, slope, high)
+        return Lines(
+            slope,
+            torch.where(constant, low, self._below - slack),
+            slope,
+            torch.where(constant, high, self._above + slack),
+        )
+
+
+FLOOR = Staircase(torch.floor, -1.0, 0.0)
+CEIL = Staircase(torch.ceil, 0.0, 1.0)
+ROUND = Staircase(torch.round, -0.5, 0.5)
+TRUNC = Staircase(torch.trunc, -1.0, 1.0)
+# Of quotients and of numbers moved by a power of ten.
+FLOOR_OF_ROUNDED = Staircase(torch.floor, -1.0, 0.0, rounded=True)
+TRUNC_OF_ROUNDED = Staircase(torch.trunc, -1.0, 1.0, rounded=True)
+ROUND_OF_ROUNDED = Staircase(torch.round, -0.5, 0.5, rounded=True)
+
+
+class Sawtooth(Relaxation):
+    """What is left of x by a division: exact where [l, u] lies on one tooth, else the whole tooth.
+
+    Args:
+        divisor: constant, not 0, of the example's shape or a single number.
+        floored: whether the quotient is rounded down (`torch.remainder`) or towards zero (`torch.fmod`).
+    """
+
+    def __init__(self, divisor: Tensor | float, *, floored: bool) -> None:
+        self._divisor, self._floored = divisor, floored
+
+    def __call__(self, x: Tensor) -> Tensor:
+        divisor = self._of(x)
+        return torch.remainder(x, divisor) if self._floored else torch.fmod(x, divisor)
+
+    def _of(self, x: Tensor) -> Tensor:
+        divisor = torch.as_tensor(self._divisor, dtype=x.dtype, device=x.device)
+        return divisor if self._floored else divisor.abs()
+
+    def _teeth(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Give the ends of all values, where one tooth is met, and what it takes off."""
+        divisor = self._of(l)
+        tiny = torch.finfo(l.dtype).tiny
+        first, last = (
+            # What underflows keeps its sign: it lies on the tooth before, or after.
+            torch.where((x / divisor == 0) & (x != 0), tiny * x.sign() * divisor.sign(), x / divisor)
+            for x in (l, u)
+        )
+        first, last = torch.minimum(first, last), torch.maximum(first, last)
+        slack = 4 * torch.finfo(l.dtype).eps * torch.maximum(first.abs(), last.abs())
+        whole = torch.floor if self._floored else torch.trunc
+        quotient = whole(first - slack)
+        one = quotient == whole(last + slack)
+        zero = torch.zeros_like(l)
+        if self._floored:
+            low, high = torch.minimum(divisor, zero), torch.maximum(divisor, zero)
+        else:
+            low = torch.where(l < 0, -torch.minimum(divisor, -l), zero)
+            high = torch.where(u > 0, torch.minimum(divisor, u), zero)
+        return low, high, one, divisor * quotient
+
+    def interval(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        low, high, one, off = self._teeth(l, u)
+        return torch.where(one, l - off, low), torch.where(one, u - off, high)
+
+    def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
+        low, high, one, off = self._teeth(l, u)
+        slope = one.to(l.dtype)
+        return Lines(slope, torch.where(one, -off, low), slope, torch.where(one, -off, high))
+
+
+class IsZero(Relaxation):
+    """1 at 0, else 0: known where the interval is 0 alone, or does not hold it."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return (x == 0).to(x.dtype)
+
+    def interval(self, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+        return ((l == 0) & (u == 0)).to(l.dtype), ((l <= 0) & (u >= 0)).to(l.dtype)
+
+    def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
+        flat = torch.zeros_like(l)
+        low, high = self.interval(l, u)
+        return Lines(flat, low, flat, high)

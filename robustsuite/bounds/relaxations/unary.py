@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
-from robustsuite.errors import UnsupportedOperator
+from robustsuite.errors import UnboundedOutput, UnsupportedOperator
 from robustsuite.norms import pairing
 
 
@@ -138,18 +138,19 @@ class Unary(Nonlinear):
             def at(values: Tensor) -> Tensor:
                 return values
 
-        # With a = rising + falling: rising * lower line + falling * upper line, in few passes over memory.
+        # With a = rising + falling: rising * lower line + falling * upper line. The two are kept apart: where one line is
+        # flat and the other as steep as that of an exponential, a difference of theirs would be all rounding.
         a = form.a
         rising = a.clamp(min=0)
-        intercept = at(lines.upper_intercept)
-        constant = pairing(a, intercept) - pairing(rising, intercept)
+        falling = a - rising
+        constant = pairing(falling, at(lines.upper_intercept))
         if lines.lower_intercept is not None:
             constant = constant + pairing(rising, at(lines.lower_intercept))
-        difference, upper_slope = at(lines.lower_slope - lines.upper_slope), at(lines.upper_slope)
-        if torch.is_grad_enabled() or len(difference) > len(rising):
-            slope = torch.addcmul(rising * difference, a, upper_slope)
+        lower_slope, upper_slope = at(lines.lower_slope), at(lines.upper_slope)
+        if torch.is_grad_enabled() or len(lower_slope) > len(rising):
+            slope = torch.addcmul(rising * lower_slope, falling, upper_slope)
         else:
-            slope = rising.mul_(difference).addcmul_(a, upper_slope)
+            slope = rising.mul_(lower_slope).addcmul_(falling, upper_slope)
         return (form.with_coefficients(slope, zero_outside=default),), constant
 
 
@@ -161,6 +162,47 @@ def apply_unary(g: Program, x: Ref, relaxation: Relaxation) -> Ref:
 def chord(l: Tensor, u: Tensor, at_l: Tensor, at_u: Tensor, narrow: Tensor) -> Tensor:
     """Give the slope of the chord, 0 where the interval is `narrow` (there constants bound the function)."""
     return torch.where(narrow, 0.0, (at_u - at_l) / torch.where(narrow, 1.0, u - l))
+
+
+def check_domain(
+    name: str, domain: tuple[float, float], l: Tensor, u: Tensor, *, closed: bool = False
+) -> None:
+    """Refuse intervals that leave a function's domain.
+
+    Args:
+        name: of the function, for messages.
+        domain: its ends; an infinite one is never left.
+        closed: whether the ends themselves belong to it.
+
+    Raises:
+        UnboundedOutput: an interval leaves it.
+    """
+    low, high = domain
+    leaves = []
+    if low > -torch.inf:
+        leaves.append((l < low) if closed else (l <= low))
+    if high < torch.inf:
+        leaves.append((u > high) if closed else (u >= high))
+    if any(bool(where.any()) for where in leaves):
+        ends = f"[{low:g}, {high:g}]" if closed else f"({low:g}, {high:g})"
+        raise UnboundedOutput(
+            f"{name} has no finite bounds: its argument may leave {ends} on this region; use "
+            "a smaller eps, a tighter method such as crown, or keep the argument inside (add a constant)"
+        )
+
+
+def check_overflow(name: str, function: Callable[[Tensor], Tensor], l: Tensor, u: Tensor) -> None:
+    """Refuse intervals at whose ends a function is infinite in floating point.
+
+    Raises:
+        UnboundedOutput: it is.
+    """
+    if not bool((function(l).isfinite() & function(u).isfinite()).all()):
+        raise UnboundedOutput(
+            f"{name} overflows on this region, where its argument reaches from {float(l.detach().min()):.3g} to "
+            f"{float(u.detach().max()):.3g}; use a smaller eps, or subtract a constant from the argument (softmax and "
+            "logsumexp do so by themselves)"
+        )
 
 
 def is_narrow(l: Tensor, u: Tensor) -> Tensor:

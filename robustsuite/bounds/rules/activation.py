@@ -16,7 +16,7 @@ from robustsuite.bounds.relaxations.periodic import TANGENT, Sine
 from robustsuite.bounds.relaxations.power import Square
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid, Tanh
-from robustsuite.bounds.relaxations.steps import Flat, Floor
+from robustsuite.bounds.relaxations.steps import FLOOR, Flat
 from robustsuite.bounds.relaxations.unary import Relaxation, apply_unary
 from robustsuite.bounds.rules.arithmetic import add, multiply, reciprocal, scale, subtract
 from robustsuite.bounds.rules.shape import reshape
@@ -35,7 +35,8 @@ def relu(g: Program, x: Ref) -> Ref:
     return apply_unary(g, x, ReLU())
 
 
-def _leaky_relu(g: Program, x: Ref, slope: float = 0.01) -> Ref:
+def leaky_relu(g: Program, x: Ref, slope: float = 0.01) -> Ref:
+    """Give x where it is positive, else slope x."""
     return apply_unary(g, x, ReLU(slope)) if 0 <= slope < 1 else _prelu(g, x, slope)
 
 
@@ -95,7 +96,8 @@ def _hardtanh(g: Program, x: Ref, low: float = -1.0, high: float = 1.0) -> Ref:
     return apply_unary(g, x, functions.clip(low, high))
 
 
-def _power(g: Program, x: Ref, exponent: float) -> Ref:
+def power(g: Program, x: Ref, exponent: float) -> Ref:
+    """Give x ** exponent."""
     if exponent == 1:
         return x
     if exponent == 2:
@@ -103,7 +105,7 @@ def _power(g: Program, x: Ref, exponent: float) -> Ref:
     if exponent == 0:
         return add(g, scale(g, x, 0.0), 1.0)
     if exponent < 0:
-        return reciprocal(g, _power(g, x, -exponent))
+        return reciprocal(g, power(g, x, -exponent))
     return apply_unary(g, x, functions.SQRT if exponent == 0.5 else functions.power(exponent))
 
 
@@ -125,7 +127,7 @@ def _comparison(*, strict: bool, sign: float) -> Callable[..., Ref]:
 
 TABLE: Table = {
     aten.relu.default: relu,
-    aten.leaky_relu.default: _leaky_relu,
+    aten.leaky_relu.default: leaky_relu,
     aten.prelu.default: _prelu,
     aten._prelu_kernel.default: lambda g, x, w: _prelu(
         g, x, reshape(g, w, (-1,)) if isinstance(w, Ref) else w.reshape(-1)
@@ -152,12 +154,12 @@ TABLE: Table = {
     aten.log.default: of(functions.LOG),
     aten.sqrt.default: of(functions.SQRT),
     aten.rsqrt.default: of(functions.RSQRT),
-    aten.pow.Tensor_Scalar: _power,
+    aten.pow.Tensor_Scalar: power,
     aten.sin.default: of(Sine()),
     aten.cos.default: of(Sine(math.pi / 2)),
     aten.tan.default: of(TANGENT),
     aten.sign.default: _flat(torch.sign),
-    aten.floor.default: of(Floor()),
+    aten.floor.default: of(FLOOR),
     aten.gt.Scalar: _comparison(strict=True, sign=1),
     aten.gt.Tensor: _comparison(strict=True, sign=1),
     aten.ge.Scalar: _comparison(strict=False, sign=1),

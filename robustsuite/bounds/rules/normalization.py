@@ -14,7 +14,7 @@ from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.power import Square
 from robustsuite.bounds.relaxations.product import Product
 from robustsuite.bounds.relaxations.unary import apply_unary
-from robustsuite.bounds.rules.activation import absolute
+from robustsuite.bounds.rules.activation import absolute, power
 from robustsuite.bounds.rules.arithmetic import add, multiply, scale
 from robustsuite.bounds.rules.reduction import mean, total
 from robustsuite.bounds.rules.selection import largest
@@ -164,10 +164,10 @@ def vector_norm(
     axes: Sequence[int] | int | None = None,
     keepdim: bool = False,
 ) -> Ref:
-    """Give the 1-, 2- or infinity-norm over `axes`, all of them by default.
+    """Give the norm of an order > 0 over `axes`, all of them by default.
 
     Raises:
-        InvalidInput: another order.
+        InvalidInput: the order is not positive.
     """
     over = [axes] if isinstance(axes, int) else list(axes or range(len(x.shape)))
     if order == 2:
@@ -176,7 +176,9 @@ def vector_norm(
         return total(g, absolute(g, x), over, keepdim)
     if order == torch.inf:
         return largest(g, absolute(g, x), over, keepdim)
-    raise InvalidInput(f"norm of order {order} in {g.where}; expected 1, 2 or inf")
+    if 0 < order < torch.inf:
+        return power(g, total(g, power(g, absolute(g, x), order), over, keepdim), 1 / order)
+    raise InvalidInput(f"norm of order {order} in {g.where}; expected > 0")
 
 
 def _variance(
@@ -198,6 +200,18 @@ def _variance(
     return scale(g, total(g, apply_unary(g, centred, Square()), over, keepdim), 1 / (count - correction))
 
 
+def _variance_and_mean(
+    g: Program,
+    x: Ref,
+    dim: Sequence[int] | int | None = None,
+    *,
+    correction: float | None = None,
+    keepdim: bool = False,
+) -> tuple[Ref, Ref]:
+    free = 1 if correction is None else correction
+    return _variance(g, x, dim, correction=free, keepdim=keepdim), mean(g, x, dim, keepdim)
+
+
 TABLE: Table = {
     aten._native_batch_norm_legit_no_training.default: batch_norm,
     aten.layer_norm.default: layer_norm,
@@ -214,6 +228,7 @@ TABLE: Table = {
     ),
     aten.linalg_vector_norm.default: vector_norm,
     aten.var.correction: _variance,
+    aten.var_mean.correction: _variance_and_mean,
     aten.var.dim: lambda g, x, dim, unbiased=True, keepdim=False: _variance(
         g, x, dim, correction=int(unbiased), keepdim=keepdim
     ),

@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from robustsuite.bounds.program import LinearMap, Program, Ref
 from robustsuite.bounds.relaxations.maximum import Maximum
+from robustsuite.bounds.rules.arithmetic import scale
 from robustsuite.bounds.rules.convolution import convolution
+from robustsuite.bounds.rules.refusal import Places
 from robustsuite.bounds.rules.shape import moved, reshape
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 
@@ -43,6 +45,9 @@ def average_pool(
     dims: int = 2,
 ) -> Ref:
     """Average over windows. As a convolution, one group per channel, where it is one."""
+    if divisor is not None and divisor < 0:
+        counted = ceil_mode, count_include_pad, -divisor
+        return scale(g, average_pool(g, x, kernel, stride, padding, *counted, dims=dims), -1.0)
     kernel, padding = _pair(kernel, dims), _pair(padding, dims)
     stride = _pair(stride or kernel, dims)
     if dims == 2 and not ceil_mode and divisor is None and (count_include_pad or not any(padding)):
@@ -110,11 +115,29 @@ def maximum_pool(
     ceil_mode: bool = False,
     *,
     dims: int = 2,
-) -> tuple[Ref, None]:
+) -> tuple[Ref, Places]:
     """Take the maximum over windows: their entries are gathered on a new last axis, then reduced."""
     kernel, padding, dilation = (_pair(v, dims) for v in (kernel, padding, dilation))
     stride = _pair(stride or kernel, dims)
     entries = _window_entries(x.shape[-dims:], kernel, stride, padding, dilation, ceil_mode)
+    return _maximum_over(g, x, entries, dims)
+
+
+def _adaptive_maximum(g: Program, x: Ref, output_size: Sequence[int], *, dims: int) -> tuple[Ref, Places]:
+    """Take the maximum over windows that share out each axis evenly; the smaller ones repeat their last entry."""
+    entries = torch.zeros((1,), dtype=torch.long)
+    for n, count in zip(x.shape[-dims:], output_size, strict=True):
+        start = torch.arange(count) * n // count
+        end = ((torch.arange(count) + 1) * n + count - 1) // count
+        along = torch.arange(int((end - start).max()))
+        index = torch.minimum(start.unsqueeze(1) + along, end.unsqueeze(1) - 1)
+        shape = (*entries.shape[:-1], 1, entries.shape[-1], 1)
+        entries = (entries.reshape(shape) * n + index.unsqueeze(1)).flatten(-2)
+    return _maximum_over(g, x, entries, dims)
+
+
+def _maximum_over(g: Program, x: Ref, entries: Tensor, dims: int) -> tuple[Ref, Places]:
+    """Take the maximum over the flat positions (*windows, entries), some of which may be repeated."""
     entries = entries.to(constant_like(g)["device"])
     flat = reshape(g, x, (*x.shape[:-dims], -1))
     windows = moved(lambda t: t[..., entries.flatten()].unflatten(-1, tuple(entries.shape)))(g, flat)
@@ -122,7 +145,7 @@ def maximum_pool(
     repeats = functional.pad(order[..., 1:] == order[..., :-1], (1, 0))
     repeated = torch.zeros_like(repeats).scatter(-1, positions, repeats)
     op = Maximum(repeated if bool(repeats.any()) else None)
-    return g.emit(op, windows, shape=windows.shape[:-1]), None
+    return g.emit(op, windows, shape=windows.shape[:-1]), Places(g.where)
 
 
 TABLE: Table = {
@@ -133,5 +156,7 @@ TABLE: Table = {
     aten.adaptive_avg_pool1d.default: lambda g, x, size: _adaptive_average(g, x, size, dims=1),
     aten._adaptive_avg_pool3d.default: lambda g, x, size: _adaptive_average(g, x, size, dims=3),
     aten.max_pool2d_with_indices.default: maximum_pool,
+    aten.adaptive_max_pool2d.default: partial(_adaptive_maximum, dims=2),
+    aten.adaptive_max_pool3d.default: partial(_adaptive_maximum, dims=3),
     aten.max_pool3d_with_indices.default: partial(maximum_pool, dims=3),
 }

@@ -31,6 +31,8 @@ class Sum(Affine):
         return tuple(s for i, s in enumerate(kept) if self._keepdim or i not in self._axes)
 
     def forward(self, *xs: Tensor) -> Tensor:
+        if not self._axes:
+            return xs[0]  # a single number; torch would sum over the rows
         return xs[0].sum([a + 1 for a in self._axes], keepdim=self._keepdim)
 
     def interval(self, *xs: Bounds) -> Bounds:

@@ -16,6 +16,7 @@ from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.unary import apply_unary
 from robustsuite.bounds.rules.activation import relu
 from robustsuite.bounds.rules.arithmetic import Operand, add, multiply, scale, with_placeholders
+from robustsuite.bounds.rules.refusal import Places
 from robustsuite.bounds.rules.shape import expand, reshape, shift, to_last
 from robustsuite.bounds.rules.table import Table, constant_like
 from robustsuite.errors import UnsupportedOperator
@@ -54,7 +55,7 @@ def minimum(g: Program, x: Operand, y: Operand) -> Ref:
 
 def clamp(g: Program, x: Ref, low: Any = None, high: Any = None) -> Ref:
     """Cut `x` to [low, high]; either may be None, a number or a constant tensor."""
-    if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
+    if isinstance(low, int | float) and isinstance(high, int | float):
         return apply_unary(g, x, functions.clip(float(low), float(high)))
     if low is not None:
         x = maximum(g, x, low)
@@ -161,8 +162,8 @@ TABLE: Table = {
     aten.clamp_max.default: lambda g, x, high: clamp(g, x, None, high),
     aten.amax.default: largest,
     aten.amin.default: smallest,
-    aten.max.dim: lambda g, x, dim, keepdim=False: (largest(g, x, dim, keepdim), None),
-    aten.min.dim: lambda g, x, dim, keepdim=False: (smallest(g, x, dim, keepdim), None),
+    aten.max.dim: lambda g, x, dim, keepdim=False: (largest(g, x, dim, keepdim), Places(g.where)),
+    aten.min.dim: lambda g, x, dim, keepdim=False: (smallest(g, x, dim, keepdim), Places(g.where)),
     aten.max.default: lambda g, x: largest(g, x),
     aten.min.default: lambda g, x: smallest(g, x),
     aten.where.self: where,

@@ -336,7 +336,8 @@ def _roll(g: Program, x: Ref, shifts: Sequence[int], dims: Sequence[int] = ()) -
     return reshape(g, rolled, x.shape)
 
 
-def _stack(g: Program, parts: Sequence[Ref | Tensor], dim: int = 0) -> Ref:
+def stack(g: Program, parts: Sequence[Ref | Tensor], dim: int = 0) -> Ref:
+    """Join tensors, perturbed or constant, along a new axis."""
     axis = dim % (len(parts[0].shape) + 1)
     raised = [_unsqueeze(g, part, axis) if isinstance(part, Ref) else part.unsqueeze(axis) for part in parts]
     return cat(g, raised, axis)
@@ -367,7 +368,7 @@ TABLE: Table = {
     aten.t.default: lambda g, x: transpose(g, x, 0, 1) if len(x.shape) == 2 else x,
     aten.expand.default: expand,
     aten.cat.default: cat,
-    aten.stack.default: _stack,
+    aten.stack.default: stack,
     aten.constant_pad_nd.default: _pad,
     aten.split_with_sizes.default: _split,
     aten.split.Tensor: _split,

@@ -17,7 +17,7 @@ from torch import Tensor
 from robustsuite.bounds.program import Program, Ref, Shape
 from robustsuite.errors import UnsupportedOperator
 
-Rule = Callable[..., Ref | Tensor | tuple[Ref | None, ...] | None]
+Rule = Callable[..., Ref | Tensor | tuple[Any, ...] | None]
 Table = dict[Any, Rule]
 """ATen overload -> rule. A rule takes the program and the operator's arguments (perturbed tensors as `Ref`,
 constants as tensors), adds steps to the program and gives the operator's output: a tensor where that depends on shapes alone."""
