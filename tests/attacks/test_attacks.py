@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,12 +21,6 @@ cases = pytest.mark.parametrize("case", ATTACKS, ids=str)
 threats = pytest.mark.parametrize(
     "perturbation", PERTURBATIONS, ids=[f"{p.describe()}{i}" for i, p in enumerate(PERTURBATIONS)]
 )
-
-
-@pytest.fixture
-def as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch the annotation checks of the test run off: users get the suite's own message."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 class Counting(nn.Module):
