@@ -155,7 +155,9 @@ def check_labels(
             f"torch.int64; {hint}{way_out}"
         )
     if count is not None and len(labels) != count:
-        raise InvalidInput(f"{name}: {len(labels)} labels for {count} examples; pass one for each")
+        raise InvalidInput(
+            f"{name} have shape {tuple(labels.shape)} for {count} examples; expected {shape} class indices, one for each"
+        )
     if labels.is_meta or (device is not None and labels.device != device):
         raise InvalidInput(
             f"{name} are on {labels.device} and the examples on {device or 'cpu'}; move one of them with .to(...)"
@@ -176,8 +178,9 @@ def check_device(name: object) -> None:
     import torch
 
     check_kind(name, (str, torch.device), "device", "a name such as 'cpu' or 'cuda:1'")
+    assert isinstance(name, str | torch.device)
     try:
-        float(torch.zeros(1, device=name))  # type: ignore[arg-type]
+        float(torch.zeros(1, device=name))
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise InvalidInput(f"device '{name}' cannot be used here ({reason}); use --device cpu") from None
