@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from robustsuite.arguments import check_device
 from robustsuite.errors import InvalidInput, RobustsuiteError
 
 if TYPE_CHECKING:
@@ -85,13 +86,15 @@ def demo(
         out: folder of the demo's runs and of its report.html.
         seed: of everything random.
         device: "cpu", "cuda", "cuda:1" ...
-        jobs: runs at a time, each on one thread; the number of cores by default.
+        jobs: runs at a time, >= 1, each on one thread; the number of cores by default.
         resume: continue a demo that was interrupted.
     """
     from robustsuite import demonstration
 
-    _check_device(device)
-    return demonstration.run(out, seed=seed, device=device, jobs=jobs or os.cpu_count() or 1, resume=resume)
+    check_device(device)
+    return demonstration.run(
+        out, seed=seed, device=device, jobs=os.cpu_count() or 1 if jobs is None else jobs, resume=resume
+    )
 
 
 def list_recipes() -> int:
@@ -123,7 +126,7 @@ class _Place:
 
     Args:
         out: folder of the runs.
-        name: of the run's folder; the recipe's name by default.
+        name: of the run's folder, one plain folder name; the recipe's name by default.
         resume: continue the run from its last checkpoint.
     """
 
@@ -204,7 +207,7 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
             metavar="FLOAT|LIST",
-            instance_from_str=lambda texts: _tuples(json.loads(texts[0])),
+            instance_from_str=lambda texts: _numbers(texts[0]),
             is_instance=lambda value: isinstance(value, float | int | tuple),
             str_from_instance=lambda value: [json.dumps(value)],
         )
@@ -212,11 +215,19 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
     return registry
 
 
+def _numbers(text: str) -> Any:
+    """Read a number or nested lists of numbers."""
+    try:
+        return _tuples(json.loads(text))
+    except RecursionError:
+        raise ValueError("lists nested too deeply") from None
+
+
 def _tuples(value: Any) -> Any:
     """Turn nested lists of numbers into nested tuples."""
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(  # noqa: TRY004  tyro shows a ValueError as a wrong argument
             f"expected a number or nested lists of numbers, got {value!r}"
         )
@@ -225,10 +236,10 @@ def _tuples(value: Any) -> Any:
 
 def _train(recipe: Recipe, place: _Place) -> int:
     from robustsuite import console
-    from robustsuite.runs import Run
+    from robustsuite.runs import Run, plain_name
 
-    _check_device(recipe.device)
-    path = place.out / (place.name or recipe.name)
+    check_device(recipe.device)
+    path = place.out / plain_name(recipe.name if place.name is None else place.name)
     with console.drawing() as listener:
         run = Run.create(path, recipe, resume=place.resume, listener=listener)
         try:
@@ -267,7 +278,7 @@ def evaluate(
         run = Run.open(run_dir, listener=listener)
         recipe = recipes.load_json(run.recipe_file)
         recipe = replace(recipe, device=recipe.device if device is None else device)
-        _check_device(recipe.device)
+        check_device(recipe.device)
         _measure(recipe, run)
     return _show([run.path], run.report)
 
@@ -335,7 +346,7 @@ def certify(
         raise InvalidInput(
             f"{len(files)} files given; expected NET.onnx SPEC.vnnlib, or one CSV of instances"
         )
-    _check_device(device)
+    check_device(device)
     if len(files) == 1:
         from robustsuite import certificate_lists
 
@@ -376,7 +387,7 @@ def bench(
     """
     from robustsuite import benchmark, console
 
-    _check_device(device)
+    check_device(device)
     with console.drawing() as listener:
         rows = benchmark.run(device=device, seed=seed, batches=batches, repeats=repeats, listener=listener)
     console.out.print(benchmark.table(rows))
@@ -402,17 +413,6 @@ def _show(run_dirs: list[Path], page: Path) -> int:
         console.say(f"error: {violation}")
     console.say(f"report: {page}")
     return 1 if content.violations else 0
-
-
-def _check_device(name: str) -> None:
-    """Raise where torch cannot use a device."""
-    import torch
-
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise InvalidInput(f"device '{name}' cannot be used here ({reason}); use --device cpu") from None
 
 
 _COMMANDS: dict[str, Callable[..., int]] = {

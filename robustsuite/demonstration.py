@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from robustsuite import console, files
+from robustsuite.arguments import check_number
 from robustsuite.errors import RobustsuiteError
 from robustsuite.recipes import Recipe, discover
 from robustsuite.runs import Listener, ProgressEvent, Run
@@ -50,6 +51,7 @@ def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:
     """
     from robustsuite.report import page, terminal
 
+    check_number("jobs", jobs, integer=True, least=1)
     files.make_folder(out)
     begun = time.monotonic()
     found = discover()

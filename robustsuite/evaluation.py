@@ -100,11 +100,10 @@ class Evaluation:
         check_labels(y, len(x))
         if len(x) == 0:
             raise InvalidInput("got no examples to measure; expected at least one")
-        for perturbation in perturbations if isinstance(perturbations, list | tuple) else (perturbations,):
-            check_kind(
-                perturbation, Perturbation, "perturbations", "a list of threat models such as [Linf(0.1)]"
-            )
-        perturbations = tuple(perturbations) if isinstance(perturbations, list | tuple) else (perturbations,)
+        expected = "a list of threat models such as [Linf(0.1)]"
+        check_kind(perturbations, (list, tuple), "perturbations", expected)
+        for perturbation in perturbations:
+            check_kind(perturbation, Perturbation, "perturbations", expected)
         per_perturbation = (len(x) + self.batch_size - 1) // self.batch_size
         with run.progress("evaluating", total=per_perturbation * (1 + 2 * len(perturbations))) as bar:
             started = time.monotonic()
