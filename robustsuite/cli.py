@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from robustsuite import interruption
 from robustsuite.arguments import check_device
 from robustsuite.errors import InvalidInput, RobustsuiteError
 
@@ -23,42 +24,45 @@ if TYPE_CHECKING:
     from robustsuite.recipes import Recipe
     from robustsuite.runs import Run
 
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code: 0 fine, 1 a result that must not be, 2 wrong input, 130 Ctrl-C."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"] or ["--help"]
-    try:
-        if given[0] == "train" and len(given) > 1 and not given[1].startswith("-"):
-            return _train_with_fields(given[1], given[2:])
-        return int(
-            tyro.extras.subcommand_cli_from_dict(
-                _COMMANDS, args=given, prog="robustsuite", description=_DESCRIPTION
-            )
+    with interruption.answered():
+        try:
+            return _run(given)
+        except KeyboardInterrupt:
+            return interruption.told()
+        except BrokenPipeError:  # the reader, such as `head`, has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except Exception as error:
+            if debug:
+                raise
+            if interruption.came():  # a library made another error of it
+                return interruption.told()
+            if isinstance(error, RobustsuiteError):
+                print(f"error: {_one_line(error)}", file=sys.stderr)
+                return 2
+            # The last resort: one line for people.
+            print(f"error: {type(error).__name__}: {_one_line(error)} (--debug shows where)", file=sys.stderr)
+            return 1
+
+
+def _run(given: Sequence[str]) -> int:
+    if given[0] == "train" and len(given) > 1 and not given[1].startswith("-"):
+        return _train_with_fields(given[1], given[2:])
+    return int(
+        tyro.extras.subcommand_cli_from_dict(
+            _COMMANDS, args=list(given), prog="robustsuite", description=_DESCRIPTION
         )
-    except RobustsuiteError as error:
-        if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # the last resort: one line for people
-        if debug:
-            raise
-        print(
-            f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)",
-            file=sys.stderr,
-        )
-        return 1
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 _DESCRIPTION = """Train, attack, certify and report robustness of RL agents, language models and vision models.
@@ -89,9 +93,10 @@ def demo(
         jobs: runs at a time, >= 1, each on one thread; the number of cores by default.
         resume: continue a demo that was interrupted.
     """
-    from robustsuite import demonstration
+    with interruption.importing():
+        from robustsuite import demonstration
 
-    check_device(device)
+        check_device(device)
     return demonstration.run(
         out, seed=seed, device=device, jobs=os.cpu_count() or 1 if jobs is None else jobs, resume=resume
     )
@@ -104,9 +109,10 @@ def list_recipes() -> int:
     """
     from rich.table import Table
 
-    from robustsuite import console, recipes
+    with interruption.importing():
+        from robustsuite import console, recipes
 
-    found = recipes.discover()
+        found = recipes.discover()
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("domain", "recipe", "description"):
         table.add_column(title, overflow="fold")
@@ -156,9 +162,10 @@ def train(
         seed: of everything random; the recipe's by default.
         device: "cpu", "cuda", "cuda:1" ...; the recipe's by default.
     """
-    from robustsuite import recipes
+    with interruption.importing():
+        from robustsuite import recipes
 
-    found = recipes.discover().find(recipe)
+        found = recipes.discover().find(recipe)
     chosen = replace(
         found,
         seed=found.seed if seed is None else seed,
@@ -169,9 +176,10 @@ def train(
 
 def _train_with_fields(name: str, arguments: Sequence[str]) -> int:
     """Parse ``train NAME ...`` with the fields of that recipe as options."""
-    from robustsuite import recipes
+    with interruption.importing():
+        from robustsuite import recipes
 
-    recipe = recipes.discover().find(name)
+        recipe = recipes.discover().find(name)
 
     def command(place: _Place, recipe: Any) -> tuple[Recipe, _Place]:
         return recipe, place
@@ -235,10 +243,11 @@ def _tuples(value: Any) -> Any:
 
 
 def _train(recipe: Recipe, place: _Place) -> int:
-    from robustsuite import console
-    from robustsuite.runs import Run, plain_name
+    with interruption.importing():
+        from robustsuite import console
+        from robustsuite.runs import Run, plain_name
 
-    check_device(recipe.device)
+        check_device(recipe.device)
     path = place.out / plain_name(recipe.name if place.name is None else place.name)
     with console.drawing() as listener:
         run = Run.create(path, recipe, resume=place.resume, listener=listener)
@@ -251,7 +260,7 @@ def _train(recipe: Recipe, place: _Place) -> int:
             console.say(
                 f"interrupted; continue with: robustsuite train {recipe.name}{options} --resume (and the same options)"
             )
-            return INTERRUPTED
+            return interruption.EXIT_CODE
         finally:
             run.close()
     return _show([run.path], run.report)
@@ -271,8 +280,9 @@ def evaluate(
         run_dir: the run's folder.
         device: "cpu", "cuda", "cuda:1" ...; the recipe's by default.
     """
-    from robustsuite import console, recipes
-    from robustsuite.runs import Run
+    with interruption.importing():
+        from robustsuite import console, recipes
+        from robustsuite.runs import Run
 
     with console.drawing() as listener:
         run = Run.open(run_dir, listener=listener)
@@ -385,9 +395,10 @@ def bench(
         batches: batch sizes, each >= 1.
         repeats: measurements of each, of which the fastest counts.
     """
-    from robustsuite import benchmark, console
+    with interruption.importing():
+        from robustsuite import benchmark, console
 
-    check_device(device)
+        check_device(device)
     with console.drawing() as listener:
         rows = benchmark.run(device=device, seed=seed, batches=batches, repeats=repeats, listener=listener)
     console.out.print(benchmark.table(rows))
@@ -402,9 +413,10 @@ def _measure(recipe: Recipe, run: Run) -> None:
 
 def _show(run_dirs: list[Path], page: Path) -> int:
     """Print the table of runs, write their page, and say what must not be."""
-    from robustsuite import console
-    from robustsuite.report import page as pages
-    from robustsuite.report import terminal
+    with interruption.importing():
+        from robustsuite import console
+        from robustsuite.report import page as pages
+        from robustsuite.report import terminal
 
     content = pages.collect(run_dirs)
     pages.write(content, page)
