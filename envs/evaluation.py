@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from robustsuite import seeding
+from robustsuite.arguments import check_callable, check_fields, check_flags, check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 from robustsuite.records import Record
@@ -50,10 +51,12 @@ class Evaluation:
     details: bool = False
 
     def __post_init__(self) -> None:
-        if self.episodes < 1 or any(not 0 < eps < float("inf") for eps in self.eps):
-            raise InvalidInput(
-                f"episodes is {self.episodes} and eps {self.eps}; expected >= 1 and positive, finite radii"
-            )
+        check_fields(self, "episodes", integer=True, least=1)
+        for eps in self.eps:
+            check_number("eps", eps, above=0)
+        for adversary in self.adversaries:
+            check_callable(adversary, "adversaries", "observation attacks such as PGDOnQ()")
+        check_flags(self, "details")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

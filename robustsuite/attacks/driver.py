@@ -135,7 +135,7 @@ class Search:
         """Run the model; the first time, on the clean examples, check what it gives."""
         if self._met:
             return self._model(inputs)
-        outputs = _first_outputs(self._model, inputs)
+        outputs = first_outputs(self._model, inputs)
         check_labels(self._y, classes=outputs.shape[1])
         if isinstance(self._criterion, Targeted):
             check_labels(self._criterion.labels, classes=outputs.shape[1], name="target labels")
@@ -170,7 +170,7 @@ class Search:
         )
 
 
-def _first_outputs(model: Model, inputs: Tensor) -> Tensor:
+def first_outputs(model: Model, inputs: Tensor) -> Tensor:
     """Run a model for the first time.
 
     Raises:
