@@ -18,7 +18,7 @@ import tyro
 
 from robustsuite import interruption
 from robustsuite.arguments import check_device
-from robustsuite.errors import InvalidInput, RobustsuiteError
+from robustsuite.errors import DataNotFound, InvalidInput, RobustsuiteError
 
 if TYPE_CHECKING:
     from robustsuite.recipes import Recipe
@@ -254,6 +254,9 @@ def _train(recipe: Recipe, place: _Place) -> int:
         try:
             recipe.train(run)
             _measure(recipe, run)
+        except (InvalidInput, DataNotFound):
+            run.withdraw()
+            raise
         except KeyboardInterrupt:
             options = f" --out {place.out}" if place.out != Path("runs") else ""
             options += f" --name {place.name}" if place.name else ""

@@ -206,6 +206,8 @@ def load_text(name: str, split: str, *, first: int | None = None, download: bool
 
 def _check_request(name: object, split: object, first: object) -> None:
     check_kind(name, str, "data", "the name of a data set, or a folder, as text")
+    if not name:
+        raise InvalidInput("data is ''; expected the name of a data set, such as 'digits', or a folder")
     check_kind(split, str, "split", "'train', 'validation' or 'test'")
     check_number("first", first, integer=True, least=1, optional=True)
 
@@ -265,7 +267,9 @@ def _from_file(name: str, path: Path, first: int | None) -> pa.Table:
     try:
         table = pq.ParquetFile(path).read()
     except FileNotFoundError:
-        raise DataNotFound(f"data '{name}' is not here: '{path}' does not exist") from None
+        raise DataNotFound(
+            f"data '{name}' is not here: '{path}' does not exist; put the file there, or pass another folder"
+        ) from None
     except (OSError, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(
@@ -334,4 +338,7 @@ def _check_rows(name: str, good: Tensor, complaint: str, *, values: Iterable[Any
     if not bool(good.all()):
         row = int((~good.flatten(1).all(1) if good.dim() > 1 else ~good).nonzero()[0, 0])
         found = list(values)
-        raise InvalidInput(f"data '{name}': row {row} {complaint}" + (f" ({found[row]})" if found else ""))
+        raise InvalidInput(
+            f"data '{name}': row {row} {complaint}"
+            + (f" ({found[row]}); expected class indices" if found else "")
+        )

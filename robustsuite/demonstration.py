@@ -52,7 +52,6 @@ def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:
     from robustsuite.report import page, terminal
 
     check_number("jobs", jobs, integer=True, least=1)
-    files.make_folder(out)
     begun = time.monotonic()
     found = discover()
     failures = list(found.failures.values())
@@ -61,6 +60,7 @@ def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:
         for domain in found.domains.values()
         for name in domain.demo
     ]
+    files.make_folder(out)
     try:
         with console.drawing(prefix_run=True) as listener:
             failures += _run_all(recipes, out, jobs=jobs, resume=resume, listener=listener)

@@ -143,5 +143,7 @@ def load_json(path: Path) -> Recipe:
     except FileNotFoundError:
         raise InvalidInput(f"no recipe at '{path}'; 'robustsuite train RECIPE' writes one") from None
     except (InvalidInput, OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"recipe '{path}': {error}") from None
+        raise InvalidInput(
+            f"recipe '{path}': {error}; put a whole copy in its place, or train anew"
+        ) from None
     return recipe

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -233,6 +233,14 @@ class Run:
         progress = Progress(event, self.listener)
         yield progress
         progress.to(event.total)
+
+    def withdraw(self) -> None:
+        """Remove what `create` made, where nothing was trained yet: the same name may be used at once."""
+        self._scalars.close()
+        if not self.resume and not (self.checkpoints.is_dir() and any(self.checkpoints.iterdir())):
+            self._clear()
+            with suppress(OSError):  # something else lies there
+                self.path.rmdir()
 
     def close(self) -> None:
         """Write what TensorBoard still holds back. `log` may be called again."""

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from robustsuite.arguments import check_fields, check_number
+from robustsuite.arguments import check_fields, check_kind, check_number
 from robustsuite.errors import InvalidInput
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -87,6 +87,7 @@ class ConvNet:
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
+        check_kind(self.channels, tuple, "channels", "a tuple of sizes, integers >= 1")
         _check_sizes("channels", (*self.channels, self.hidden) if self.channels else ())
         check_fields(self, "repeats", integer=True, least=0)
         check_fields(self, "mean")

@@ -51,7 +51,7 @@ class TowardAction:
     ) -> Float[Tensor, "batch *observation"]:
         if self.action >= q.actions:
             raise InvalidInput(
-                f"the wanted action is {self.action}; the agent has actions 0..{q.actions - 1}"
+                f"the wanted action is {self.action}; expected one of the agent's, 0..{q.actions - 1}"
             )
         if bool((q.greedy(states) == self.action).all()):
             return states.detach().clone()

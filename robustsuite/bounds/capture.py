@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from robustsuite import features
 from robustsuite.arguments import check_kind, described
-from robustsuite.errors import InvalidInput
+from robustsuite.errors import InvalidInput, RobustsuiteError
+
+
+def check_takes(module: nn.Module, examples: Sequence[Tensor]) -> None:
+    """Run a module on one example, as it is about to be captured.
+
+    Raises:
+        InvalidInput: it does not take it; the message has torch's own reason.
+    """
+    try:
+        with torch.no_grad():
+            module(*examples)
+    except RobustsuiteError:
+        raise
+    except Exception as error:
+        own = next(module.parameters(), None)
+        has = f" (its parameters are {own.dtype} on {own.device})" if own is not None else ""
+        given = ", ".join(f"{tuple(value.shape)} {value.dtype} on {value.device}" for value in examples)
+        reason = (str(error).splitlines() or [""])[0]
+        raise InvalidInput(
+            f"the module{has} does not take an example of shape {given} ({type(error).__name__}: {reason}); "
+            "pass one batch for each of its inputs, of the shape, dtype and device that it was made for"
+        ) from error
 
 
 def check_capture(module: object, example: object) -> tuple[Tensor, ...]:

@@ -136,7 +136,12 @@ def fit(
     check_examples(x, y)
     workers = parallel.workers(device)
     model.to(workers.device)
-    optimizer = training.optimizer([p for p in model.parameters() if p.requires_grad])
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise InvalidInput(
+            "the model has no parameters that require a gradient; expected at least one to train"
+        )
+    optimizer = training.optimizer(trained)
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     per_epoch = math.ceil(len(x) / training.batch_size)
     steps = per_epoch * training.epochs

@@ -155,6 +155,12 @@ def test_a_run_s_name_leads_nowhere_else(toy: Path, capsys: pytest.CaptureFixtur
     assert sorted(toy.parent.rglob("*")) == before
 
 
+def test_what_cannot_be_trained_leaves_no_run(toy: Path) -> None:
+    assert run("train count --steps 0") == 2
+    assert not (toy / "runs" / "count").exists()
+    assert run("train count") == 0
+
+
 @pytest.mark.parametrize("link", ["runs/mine", "runs/mine/checkpoints", "runs/mine/metrics"])
 def test_a_run_does_not_follow_links(toy: Path, capsys: pytest.CaptureFixture[str], link: str) -> None:
     away = toy.parent / "away"
