@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from robustsuite import checkpoints
-from robustsuite.arguments import check_kind, check_number
+from robustsuite.arguments import check_kind, check_numbers
 from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError, InvalidInput
 
@@ -69,9 +69,7 @@ def build(env: str, sizes: tuple[int, ...], *, activation: str = "relu") -> Agen
     Raises:
         InvalidInput: an unknown activation or fewer than two sizes.
     """
-    check_kind(sizes, tuple, "sizes", "widths (coordinates, hidden ..., actions)")
-    for size in sizes:
-        check_number("sizes", size, integer=True, least=1)
+    check_numbers("sizes", sizes, integer=True, least=1)
     if activation not in _ACTIVATIONS or len(sizes) < 2:
         raise InvalidInput(
             f"activation is '{activation}' and sizes {sizes}; expected one of {sorted(_ACTIVATIONS)} and "

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from robustsuite import seeding
-from robustsuite.arguments import check_callable, check_fields, check_flags, check_number
+from robustsuite.arguments import check_callable, check_fields, check_flags, check_numbers
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 from robustsuite.records import Record
@@ -52,8 +52,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         check_fields(self, "episodes", integer=True, least=1)
-        for eps in self.eps:
-            check_number("eps", eps, above=0)
+        check_numbers("eps", self.eps, above=0)
         for adversary in self.adversaries:
             check_callable(adversary, "adversaries", "observation attacks such as PGDOnQ()")
         check_flags(self, "details")

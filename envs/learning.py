@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from robustsuite.arguments import check_fields, check_kind, check_number
+from robustsuite.arguments import check_fields, check_numbers
 from robustsuite.errors import InvalidInput
 
 from .robustness import Robustness
@@ -91,9 +91,7 @@ class QLearning:
         check_fields(self, "learning_rate", "exploration_fraction", "gamma", "tau", above=0)
         check_fields(self, "exploration_fraction", "exploration_final", "gamma", "tau", least=0, most=1)
         check_fields(self, "decay", least=0)
-        check_kind(self.hidden, tuple, "hidden", "a tuple of widths, integers >= 1")
-        for width in self.hidden:
-            check_number("hidden", width, integer=True, least=1)
+        check_numbers("hidden", self.hidden, integer=True, least=1)
         if self.collect % self.environments:
             raise InvalidInput(
                 f"collect is {self.collect} with {self.environments} environments; expected a multiple of it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from robustsuite.arguments import check_fields, check_number
+from robustsuite.arguments import check_fields, check_kind, check_numbers
 from robustsuite.recipes import Recipe
 from robustsuite.records import Record
 from robustsuite.runs import Run
@@ -50,8 +50,10 @@ class QAgent(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fields(self, "episodes", integer=True, least=1)
-        for eps in self.eps:
-            check_number("eps", eps, above=0)
+        check_numbers("eps", self.eps, above=0)
+        check_kind(self.learning, QLearning, "learning", "a QLearning(...)")
+        check_kind(self.robustness, Robustness, "robustness", "a Robustness(...)")
+        check_kind(self.validation, Validation, "validation", "a Validation(...)")
 
     def train(self, run: Run) -> None:
         """Train; write the run's state at intervals and the best agent at the end."""

@@ -232,7 +232,8 @@ def _plain(value: Any) -> Any:
         return {"tuple" if isinstance(value, tuple) else "list": [_plain(item) for item in value]}
     if isinstance(value, type):
         for home, (module, kind) in _HOMES.items():
-            if getattr(module, value.__name__, None) is value and issubclass(value, kind):
+            named: object = getattr(module, value.__name__, None)
+            if named is value and issubclass(value, kind):
                 return {"class": f"{home}:{value.__name__}"}
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from robustsuite.arguments import check_kind, check_number
+from robustsuite.arguments import check_kind, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 
@@ -67,11 +67,7 @@ def ball(eps: float, std: tuple[float, ...]) -> Linf:
         InvalidInput: a negative or infinite radius.
     """
     check_number("eps", eps, least=0)
-    check_kind(
-        std, (tuple, list), "std", "the deviation of each coordinate, such as scale.published('CartPole-v1')"
-    )
-    for value in std:
-        check_number("std", value, least=0)
+    check_numbers("std", std, least=0)
     return Linf(eps=tuple(eps * value for value in std))
 
 

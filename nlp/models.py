@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from robustsuite.arguments import check_kind, check_number
+from robustsuite.arguments import check_number, check_numbers
 
 from .perturbation import word_weights
 
@@ -42,7 +42,7 @@ class MeanPooling:
     hidden: tuple[int, ...] = (64,)
 
     def __post_init__(self) -> None:
-        _check_widths("hidden", self.hidden)
+        check_numbers("hidden", self.hidden, integer=True, least=1)
 
     def build(self, dim: int, classes: int) -> nn.Module:
         return nn.Sequential(SumOverWords(), *_mlp((dim, *self.hidden, classes)))
@@ -62,8 +62,8 @@ class LSTMPooling:
     hidden: tuple[int, ...] = (32,)
 
     def __post_init__(self) -> None:
-        _check_widths("width", (self.width,))
-        _check_widths("hidden", self.hidden)
+        check_number("width", self.width, integer=True, least=1)
+        check_numbers("hidden", self.hidden, integer=True, least=1)
 
     def build(self, dim: int, classes: int) -> nn.Module:
         return nn.Sequential(LastState(dim, self.width), *_mlp((self.width, *self.hidden, classes)))
@@ -121,12 +121,6 @@ class SentenceClassifier(nn.Module):
     def forward(self, tokens: Int[Tensor, "batch length"]) -> Float[Tensor, "batch classes"]:
         logits: Tensor = self.network(self.embed(tokens))
         return logits
-
-
-def _check_widths(name: str, widths: tuple[int, ...]) -> None:
-    check_kind(widths, tuple, name, "a tuple of widths, integers >= 1")
-    for width in widths:
-        check_number(name, width, integer=True, least=1)
 
 
 def _mlp(sizes: tuple[int, ...]) -> list[nn.Module]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from robustsuite import bounds
-from robustsuite.arguments import check_fields, check_number
+from robustsuite.arguments import check_callable, check_fields, check_kind, check_numbers
 from robustsuite.data import TextData, load_text
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.recipes import Recipe
@@ -73,8 +73,11 @@ class SentenceClassification(Recipe):
         super().__post_init__()
         check_fields(self, "dim", "length", "least_count", integer=True, least=1)
         check_fields(self, "measured", integer=True, least=1, optional=True)
-        for eps in self.radii:
-            check_number("radii", eps, least=0)
+        check_numbers("radii", self.radii, least=0)
+        check_kind(self.pooling, Pooling, "pooling", "a description of a network, such as MeanPooling()")
+        check_callable(self.objective, "objective", "a training objective such as Standard()")
+        check_kind(self.training, Training, "training", "a Training(epochs=...)")
+        check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
 
     def train(self, run: Run) -> None:
         data = _load(self.data, "train", download=self.download)

@@ -110,6 +110,18 @@ def check_fields(owner: object, *names: str, **range_: Any) -> None:
         check_number(name, getattr(owner, name), **range_)
 
 
+def check_numbers(name: str, values: object, **range_: Any) -> None:
+    """Check that an argument is a tuple (or list) of numbers, each in the range that `check_number` takes.
+
+    Raises:
+        InvalidInput: it is not; the message shows the first wrong number.
+    """
+    check_kind(values, (tuple, list), name, "a tuple of numbers")
+    assert isinstance(values, tuple | list)
+    for value in values:
+        check_number(name, value, **range_)
+
+
 def check_flags(owner: object, *names: str) -> None:
     """Check fields of a dataclass that must be True or False.
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from robustsuite import bounds, seeding
-from robustsuite.arguments import check_number
+from robustsuite.arguments import check_number, check_numbers
 from robustsuite.bounds import Bounds
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
@@ -62,8 +62,7 @@ def run(
     check_number("seed", seed, integer=True, least=0)
     if not batches:
         raise InvalidInput("batches is empty; expected one batch size or more, as in: --batches 1 32")
-    for batch in batches:
-        check_number("batches", batch, integer=True, least=1)
+    check_numbers("batches", batches, integer=True, least=1)
     methods: dict[str, Callable[..., Bounds]] = {
         "IBP": bounds.ibp,
         "CROWN-IBP": bounds.crown_ibp,

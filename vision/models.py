@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from robustsuite.arguments import check_fields, check_kind, check_number
+from robustsuite.arguments import check_fields, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -87,8 +87,8 @@ class ConvNet:
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
-        check_kind(self.channels, tuple, "channels", "a tuple of sizes, integers >= 1")
-        _check_sizes("channels", (*self.channels, self.hidden) if self.channels else ())
+        _check_sizes("channels", self.channels)
+        check_fields(self, "hidden", integer=True, least=1)
         check_fields(self, "repeats", integer=True, least=0)
         check_fields(self, "mean")
         check_fields(self, "deviation", above=0)
@@ -117,8 +117,7 @@ class ConvNet:
 def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:
     if not isinstance(sizes, tuple) or not sizes:
         raise InvalidInput(f"{name} is {sizes}; expected at least one size, as a tuple of integers >= 1")
-    for size in sizes:
-        check_number(name, size, integer=True, least=1)
+    check_numbers(name, sizes, integer=True, least=1)
 
 
 def _check_images(shape: Shape, classes: int) -> None:
@@ -129,6 +128,5 @@ def _check_images(shape: Shape, classes: int) -> None:
     """
     if not isinstance(shape, tuple) or len(shape) != 3:
         raise InvalidInput(f"shape is {shape}; expected that of one image, (channels, height, width)")
-    for size in shape:
-        check_number("shape", size, integer=True, least=1)
+    check_numbers("shape", shape, integer=True, least=1)
     check_number("classes", classes, integer=True, least=2)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from robustsuite import seeding
-from robustsuite.arguments import check_fields, check_kind
+from robustsuite.arguments import check_callable, check_fields, check_kind
 from robustsuite.data import ImageData, load_images
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.perturbation import Linf, Perturbation
@@ -67,6 +67,12 @@ class Classification(Recipe):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_fields(self, "measured", integer=True, least=1, optional=True)
+        expected = "a description of a network, such as ConvNet()"
+        check_kind(self.architecture, Architecture, "architecture", expected)
+        check_callable(self.objective, "objective", "a training objective such as Standard()")
+        check_kind(self.training, Training, "training", "a Training(epochs=...)")
+        check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
+        check_kind(self.perturbations, tuple, "perturbations", "a tuple of threat models such as Linf(0.1)")
         for perturbation in self.perturbations:
             check_kind(perturbation, Perturbation, "perturbations", "threat models such as Linf(0.1)")
 

@@ -73,12 +73,13 @@ def check_classifier(net: Graph, regions: Sequence[Region], labels: object) -> N
     """Check the labels for a classifier's region.
 
     Raises:
-        InvalidInput: the output is not one row of logits, or the labels are not one class index per example.
+        InvalidInput: the output is not one row of logits, or the labels are not one integer per example. That they are
+            classes, `margins` checks.
     """
     if len(net.output_shape) != 1:
         raise InvalidInput(f"the network's output has shape {net.output_shape}; expected (classes,)")
     center = regions[0].center
-    check_labels(labels, len(center), classes=net.output_shape[0], device=center.device)
+    check_labels(labels, len(center), device=center.device)
 
 
 def check_rows(name: str, value: object, specs: int, *, integer: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
-from robustsuite.arguments import check_fields, check_number, described
+from robustsuite.arguments import check_fields, check_numbers
 from robustsuite.errors import InvalidInput
 
 
@@ -43,10 +43,9 @@ class Adam:
     def __post_init__(self) -> None:
         check_fields(self, "rate", above=0)
         check_fields(self, "weight_decay", least=0)
-        if not isinstance(self.betas, tuple) or len(self.betas) != 2:
-            raise InvalidInput(f"betas is {described(self.betas)}; expected two numbers in [0, 1)")
-        for beta in self.betas:
-            check_number("betas", beta, least=0, below=1)
+        check_numbers("betas", self.betas, least=0, below=1)
+        if len(self.betas) != 2:
+            raise InvalidInput(f"betas is {self.betas}; expected two numbers in [0, 1)")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=self.rate, betas=self.betas, weight_decay=self.weight_decay)

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from robustsuite.arguments import check_fields, check_kind, check_number
+from robustsuite.arguments import check_fields, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 
 
@@ -112,9 +112,7 @@ class Steps:
 
     def __post_init__(self) -> None:
         check_fields(self, "factor", above=0)
-        check_kind(self.at, tuple, "at", "a tuple of epochs, such as (10.0, 20.0)")
-        for epoch in self.at:
-            check_number("at", epoch, least=0)
+        check_numbers("at", self.at, least=0)
         if list(self.at) != sorted(self.at):
             raise InvalidInput(f"at is {self.at}; expected epochs in increasing order")
 
