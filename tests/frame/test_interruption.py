@@ -34,16 +34,15 @@ runpy.run_module("robustsuite", run_name="__main__", alter_sys=True)
 
 
 @pytest.mark.parametrize(
-    ("module", "line"),
+    ("module", "line", "signal_is"),
     [
-        ("tyro", "list"),
-        ("torch", "list"),
-        ("torch._C", "train digits-standard"),
-        ("robustsuite.vision.recipes", "train digits-standard"),
-        ("stable_baselines3", "train cartpole-dqn"),
+        ("tyro", "list", "heard"),
+        ("tyro", "list", "ignored"),
+        ("torch._C", "train digits-standard", "heard"),
+        ("robustsuite.vision.recipes", "train digits-standard", "ignored"),
+        ("stable_baselines3", "train cartpole-dqn", "heard"),
     ],
 )
-@pytest.mark.parametrize("signal_is", ["heard", "ignored"])
 def test_ctrl_c_during_imports_is_one_line(tmp_path: Path, module: str, line: str, signal_is: str) -> None:
     command = [sys.executable, "-c", _INTERRUPTED_AT, signal_is, module, *line.split()]
     ran = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
