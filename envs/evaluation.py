@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from robustsuite import seeding
-from robustsuite.arguments import check_callable, check_fields, check_flags, check_numbers
+from robustsuite.arguments import check_callable, check_fields, check_flags, check_kind, check_numbers
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 from robustsuite.records import Record
@@ -86,6 +86,8 @@ def evaluate(
         seed: of the episodes and of the attacks.
         recipe: name of the recipe that made the agent.
     """
+    check_kind(agent, Agent, "agent", "an Agent: agents.load(path) or agents.from_dqn(model, env)")
+    check_kind(evaluation, Evaluation, "evaluation", "an Evaluation(...)")
     q = agent.q_function()
     seeds = [seeding.derive(seed, "test", episode) for episode in range(evaluation.episodes)]
     with one_thread():

@@ -103,6 +103,7 @@ class Vocabulary:
         Raises:
             CheckpointError: missing or damaged.
         """
+        path = files.checked_path(path)
         try:
             return cls(tuple(map(str, json.loads(path.read_text(encoding="utf-8")))))
         except (OSError, ValueError, TypeError, RecursionError) as error:

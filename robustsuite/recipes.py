@@ -138,6 +138,7 @@ def load_json(path: Path) -> Recipe:
     Raises:
         InvalidInput: missing, not JSON, an unknown class or field, or a value of the wrong type.
     """
+    path = files.checked_path(path)
     try:
         recipe: Recipe = serialization.from_json(path.read_text(encoding="utf-8"), Recipe)
     except FileNotFoundError:

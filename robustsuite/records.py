@@ -116,7 +116,10 @@ def write(records: Iterable[Record], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [asdict(record) for record in records]
+    found = list(records)
+    for record in found:
+        check_kind(record, Record, "records", "a list of Record(...)")
+    rows = [asdict(record) for record in found]
     table = pa.Table.from_pylist(rows, schema=_schema())
     with files.replacing(path) as temporary:
         pq.write_table(table, temporary)
@@ -131,6 +134,7 @@ def read(path: Path) -> list[Record]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    path = files.checked_path(path)
     again = "measure again with 'robustsuite evaluate RUN_DIR'"
     try:
         table = pq.ParquetFile(path).read()
@@ -157,6 +161,7 @@ def append(records: Sequence[Record], path: Path) -> None:
         InvalidInput: the present file is damaged.
         NotWritable: no permission to write there.
     """
+    path = files.checked_path(path)
     known = {record.key: record for record in (read(path) if path.exists() else [])}
     known.update({record.key: record for record in records})
     write(known.values(), path)

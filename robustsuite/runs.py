@@ -94,7 +94,7 @@ class Run:
     _owned: Any = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "path", files.checked_path(self.path))
         object.__setattr__(self, "_scalars", _Scalars(self.metrics))
 
     @classmethod

@@ -279,6 +279,7 @@ def synonym_numbers(
         vocabulary: the number of each word; words that it lacks are left out.
         most: synonyms kept for each word, >= 1; None: all.
     """
+    check_number("most", most, integer=True, least=1, optional=True)
     found: dict[int, tuple[int, ...]] = {}
     for word, others in synonyms.items():
         known = [vocabulary[other] for other in others if other in vocabulary and other != word]

@@ -11,12 +11,27 @@ import numpy as np
 import torch
 from torch import nn
 
-from robustsuite import L0, L1, L2, Box, Linf, Substitutions, attacks, bounds, checkpoints, data, seeding
+from robustsuite import (
+    L0,
+    L1,
+    L2,
+    Box,
+    Linf,
+    Substitutions,
+    attacks,
+    bounds,
+    checkpoints,
+    data,
+    recipes,
+    records,
+    seeding,
+)
 from robustsuite.attacks import FGSM, PGD, Targeted, losses
 from robustsuite.envs import agents, scale
 from robustsuite.envs.attacks import MinQ, PGDOnQ, TowardAction
 from robustsuite.envs.certificates import certified_actions
 from robustsuite.envs.evaluation import Evaluation as AgentEvaluation
+from robustsuite.envs.evaluation import evaluate
 from robustsuite.envs.learning import QLearning
 from robustsuite.envs.observation import ObservationAttack
 from robustsuite.envs.q_function import QFunction
@@ -24,11 +39,12 @@ from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
 from robustsuite.envs.robustness import EpsRamp, Robustness
 from robustsuite.envs.rollout import rollout
 from robustsuite.envs.sa_dqn import SADQN
+from robustsuite.envs.tabular import TabularMDP
 from robustsuite.envs.validation import Validation
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.nlp import LSTMPooling, MeanPooling, SentenceClassifier, Vocabulary, WordLinf
 from robustsuite.records import Record
-from robustsuite.report import statistics
+from robustsuite.report import page, statistics
 from robustsuite.runs import Run, plain_name
 from robustsuite.training import (
     SGD,
@@ -258,7 +274,7 @@ def _training() -> dict[str, Call]:
 
     measure = Identity(domain="d", subject="s", data="d", seed=0, recipe="")
 
-    def evaluate(x: Any = _X, y: Any = _Y, threats: Any = _THREATS) -> object:
+    def measured(x: Any = _X, y: Any = _Y, threats: Any = _THREATS) -> object:
         return Evaluation()(nn.Linear(3, 4), x, y, threats, identity=measure, run=Run.scratch())
 
     settings: dict[str, dict[str, Any]] = {
@@ -300,11 +316,11 @@ def _training() -> dict[str, Call]:
         "Evaluation, batch_size 0": lambda: Evaluation(batch_size=0),
         "Evaluation, certificates of names": lambda: Evaluation(certificates=_any(("ibp",))),
         "Evaluation, attack of a name": lambda: Evaluation(attack=_any("pgd")),
-        "evaluate on nothing": lambda: evaluate(_X[:0], _Y[:0]),
-        "evaluate on too few labels": lambda: evaluate(y=_Y[:1]),
-        "evaluate within a radius": lambda: evaluate(threats=(0.1,)),
-        "evaluate within one perturbation": lambda: evaluate(threats=Linf(0.1)),
-        "evaluate at NaN": lambda: evaluate(_X * _NAN),
+        "evaluate on nothing": lambda: measured(_X[:0], _Y[:0]),
+        "evaluate on too few labels": lambda: measured(y=_Y[:1]),
+        "evaluate within a radius": lambda: measured(threats=(0.1,)),
+        "evaluate within one perturbation": lambda: measured(threats=Linf(0.1)),
+        "evaluate at NaN": lambda: measured(_X * _NAN),
     }  # fmt: skip
 
 
@@ -361,6 +377,12 @@ def _files(folder: Path) -> dict[str, Call]:
         "proportion above 1": lambda: statistics.proportion(11, 10),
         "mean of nothing": lambda: statistics.mean([]),
         "mean of texts": lambda: statistics.mean(_any(["a"])),
+        "records of dicts": lambda: records.write(_any([row]), folder / "records"),
+        "records at a number": lambda: records.read(_any(3)),
+        "a recipe at nothing": lambda: recipes.load_json(folder / "nothing"),
+        "a recipe at a number": lambda: recipes.load_json(_any(3)),
+        "a run at a number": lambda: Run(_any(3)),
+        "a page about a number": lambda: page.collect(_any([3])),
         "mean, resamples 0": lambda: statistics.mean([1.0, 2.0], resamples=0),
     }  # fmt: skip
 
@@ -434,6 +456,10 @@ def _envs(folder: Path) -> dict[str, Call]:
         "ObservationAttack within a radius": lambda: attacked(perturbation=0.1),
         "ObservationAttack by a name": lambda: attacked(adversary="pgd"),
         "ObservationAttack of a module": lambda: attacked(q=nn.Linear(4, 2)),
+        "evaluate of a module": lambda: evaluate(_any(nn.Linear(4, 2)), AgentEvaluation(), subject="", seed=0),
+        "TabularMDP of NaN": lambda: TabularMDP(np.ones((1, 1, 1)), np.full((1, 1, 1), _NAN), np.ones((1, 1), bool), 0.5),
+        "TabularMDP of lists": lambda: TabularMDP(_any([[[1.0]]]), _any([[[1.0]]]), _any([[True]]), 0.5),
+        "TabularMDP, gamma 1": lambda: TabularMDP(np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), bool), 1.0),
         "QFunction of one action": lambda: QFunction(nn.Linear(4, 1), 1),
         "QFunction of a function": lambda: QFunction(_any(torch.relu), 2),
         "an agent of no actions": lambda: agents.build("CartPole-v1", (4,)),

@@ -35,7 +35,7 @@ from robustsuite.runs import Run
 _DEEP = "[" * 100_000
 _LONG = "x" * 300
 _WAY_OUT = re.compile(
-    r"expected|choose|pass |take |use |see |did you mean|shows? all|makes one|start |put |wrap|as in:|install|move |remove|"
+    r"expected|choose|pass |take |use |see |did you mean|shows? all|makes one|writes one|start |put |wrap|as in:|install|move |remove|"
     r"scale |load |measure|train first|check the path|keep |lower |the module has|traced with|are for|is this a|divide"
 )
 

@@ -66,7 +66,7 @@ def collect(paths: Sequence[Path], *, title: str | None = None) -> Content:
         InvalidInput: a folder without runs, or a damaged recipe or records.
     """
     folders: dict[Path, None] = {}
-    for path in paths:
+    for path in map(files.checked_path, paths):
         found = [path] if (path / "records.parquet").is_file() else sorted(_below(path))
         if not found:
             raise InvalidInput(
