@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from robustsuite import checkpoints
+from robustsuite.arguments import check_kind, check_numbers
 from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError, InvalidInput
 
@@ -68,6 +69,7 @@ def build(env: str, sizes: tuple[int, ...], *, activation: str = "relu") -> Agen
     Raises:
         InvalidInput: an unknown activation or fewer than two sizes.
     """
+    check_numbers("sizes", sizes, integer=True, least=1)
     if activation not in _ACTIVATIONS or len(sizes) < 2:
         raise InvalidInput(
             f"activation is '{activation}' and sizes {sizes}; expected one of {sorted(_ACTIVATIONS)} and "
@@ -85,6 +87,9 @@ def from_dqn(model: DQN, env: str) -> Agent:
     Raises:
         InvalidInput: another architecture, such as a convolutional one.
     """
+    from stable_baselines3 import DQN
+
+    check_kind(model, DQN, "model", "a DQN of stable-baselines3, such as an SADQN")
     head = model.q_net.q_net
     if not isinstance(head, nn.Sequential) or list(model.q_net.features_extractor.parameters()):
         raise InvalidInput("the policy is not a plain MLP; expected policy 'MlpPolicy' on vectors")

@@ -11,8 +11,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from robustsuite import bounds
+from robustsuite.arguments import check_kind, check_number
 from robustsuite.bounds import Method
 from robustsuite.errors import InvalidInput
+from robustsuite.features import check_batch
 from robustsuite.perturbation import Perturbation
 
 from .q_function import QFunction
@@ -51,6 +53,9 @@ def certified_actions(
     Raises:
         InvalidInput: no states.
     """
+    check_kind(q, QFunction, "q", "a QFunction: agent.q_function()")
+    check_kind(perturbation, Perturbation, "perturbation", "a threat model such as scale.ball(0.1, std)")
+    check_batch(states, "states")
     if len(states) == 0:
         raise InvalidInput("got no states to certify; expected at least one")
     graph = q.graph(states[:2])
@@ -84,6 +89,8 @@ def certified_returns(
     Raises:
         InvalidInput: one flag per step is missing.
     """
+    check_number("lowest_reward", lowest_reward)
+    check_number("horizon", horizon, integer=True, least=1)
     if certified.shape != natural.episode.shape:
         raise InvalidInput(
             f"certified has shape {certified.shape}; expected one flag per step, {natural.episode.shape}"

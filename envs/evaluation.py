@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from robustsuite import seeding
+from robustsuite.arguments import check_callable, check_fields, check_flags, check_kind, check_numbers
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 from robustsuite.records import Record
@@ -50,10 +51,11 @@ class Evaluation:
     details: bool = False
 
     def __post_init__(self) -> None:
-        if self.episodes < 1 or any(not 0 < eps < float("inf") for eps in self.eps):
-            raise InvalidInput(
-                f"episodes is {self.episodes} and eps {self.eps}; expected >= 1 and positive, finite radii"
-            )
+        check_fields(self, "episodes", integer=True, least=1)
+        check_numbers("eps", self.eps, above=0)
+        for adversary in self.adversaries:
+            check_callable(adversary, "adversaries", "observation attacks such as PGDOnQ()")
+        check_flags(self, "details")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +86,8 @@ def evaluate(
         seed: of the episodes and of the attacks.
         recipe: name of the recipe that made the agent.
     """
+    check_kind(agent, Agent, "agent", "an Agent: agents.load(path) or agents.from_dqn(model, env)")
+    check_kind(evaluation, Evaluation, "evaluation", "an Evaluation(...)")
     q = agent.q_function()
     seeds = [seeding.derive(seed, "test", episode) for episode in range(evaluation.episodes)]
     with one_thread():

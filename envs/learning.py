@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from robustsuite.arguments import check_fields, check_numbers
 from robustsuite.errors import InvalidInput
 
 from .robustness import Robustness
@@ -15,6 +16,27 @@ if TYPE_CHECKING:
 _LOWEST_SHARE = 0.05
 
 
+@dataclass(frozen=True, slots=True)
+class FallingRate:
+    """A learning rate that falls with the share of the training that remains; a value, so that agents can be saved.
+
+    Args:
+        start: at the beginning, > 0.
+        decay: power of the remaining share (0.05 at least), >= 0.
+    """
+
+    start: float
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "start", above=0)
+        check_fields(self, "decay", least=0)
+
+    def __call__(self, remaining: float) -> float:
+        """Give the rate where `remaining` of the training, in [0, 1], is left."""
+        return float(self.start * max(remaining, _LOWEST_SHARE) ** self.decay)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QLearning:
     """Hyper-parameters of a DQN training. Counts are transitions, whatever the number of environments.
@@ -22,7 +44,7 @@ class QLearning:
     Args:
         timesteps: of the whole training, >= 1.
         environments: stepped side by side in one process, >= 1.
-        hidden: widths of the hidden layers (ReLU).
+        hidden: widths of the hidden layers (ReLU), each >= 1.
         learning_rate: of Adam at the start, > 0; times the remaining share of the training (0.05 at least) to the power `decay`.
         decay: see `learning_rate`, >= 0; 1 is a straight line.
         batch_size: transitions per update, >= 1.
@@ -33,11 +55,11 @@ class QLearning:
         updates: gradient steps per round, >= 1.
         target_every: transitions between copies to the target network (at a round's end at the earliest), >= 1.
         tau: share of the online network that a copy mixes in, in (0, 1]; 1 copies.
-        exploration_fraction: share of the training over which random actions get fewer.
-        exploration_final: share of random actions after that.
+        exploration_fraction: share of the training over which random actions get fewer, in (0, 1].
+        exploration_final: share of random actions after that, in [0, 1].
 
     Raises:
-        InvalidInput: `collect` is not a multiple of `environments`, or a count is below its least value.
+        InvalidInput: `collect` is not a multiple of `environments`, or a number is outside its range.
 
     Source: the defaults start from the RL Zoo's values for CartPole (Raffin 2020). Larger batches, a target network that is
         copied twice as often and a falling learning rate reach 500 in half of the steps and hold it longer.
@@ -61,11 +83,15 @@ class QLearning:
 
     def __post_init__(self) -> None:
         counts = (
-            *(self.timesteps, self.environments, self.batch_size, self.buffer_size),
-            *(self.updates, self.target_every, self.collect),
+            *("timesteps", "environments", "batch_size", "buffer_size"),
+            *("updates", "target_every", "collect"),
         )
-        if min(counts) < 1 or self.learning_starts < 0 or not (self.learning_rate > 0 and self.decay >= 0):
-            raise InvalidInput(f"{self}; expected counts >= 1, learning_rate > 0 and decay >= 0")
+        check_fields(self, *counts, integer=True, least=1)
+        check_fields(self, "learning_starts", integer=True, least=0)
+        check_fields(self, "learning_rate", "exploration_fraction", "gamma", "tau", above=0)
+        check_fields(self, "exploration_fraction", "exploration_final", "gamma", "tau", least=0, most=1)
+        check_fields(self, "decay", least=0)
+        check_numbers("hidden", self.hidden, integer=True, least=1)
         if self.collect % self.environments:
             raise InvalidInput(
                 f"collect is {self.collect} with {self.environments} environments; expected a multiple of it"
@@ -73,16 +99,14 @@ class QLearning:
 
     def build(self, environment: str, *, robustness: Robustness, seed: int, device: str = "cpu") -> SADQN:
         """Make a fresh agent on fresh environments; with kappa 0 it is plain DQN, to the bit."""
-        from stable_baselines3.common.env_util import make_vec_env
-
+        from . import environments
         from .sa_dqn import SADQN
 
-        start, decay = self.learning_rate, self.decay
         return SADQN(
             "MlpPolicy",
-            make_vec_env(environment, n_envs=self.environments, seed=seed),
+            environments.make_many(environment, self.environments, seed=seed),
             robustness=robustness,
-            learning_rate=lambda remaining: start * max(remaining, _LOWEST_SHARE) ** decay,
+            learning_rate=FallingRate(self.learning_rate, self.decay),
             batch_size=self.batch_size,
             buffer_size=self.buffer_size,
             learning_starts=self.learning_starts,

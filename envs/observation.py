@@ -12,9 +12,11 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from robustsuite import seeding
+from robustsuite.arguments import check_callable, check_kind, check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 
+from . import environments
 from .attacks import Adversary, ensure_inside
 from .q_function import QFunction
 
@@ -50,10 +52,14 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
         seed: int = 0,
     ) -> None:
         RecordConstructorArgs.__init__(self, adversary=adversary, perturbation=perturbation, q=q, seed=seed)
+        environments.check_spaces(env, vectors=True)
         super().__init__(env)
+        check_callable(adversary, "adversary", "an observation attack such as PGDOnQ()")
+        check_kind(perturbation, Linf, "perturbation", "an Linf, such as scale.ball(0.1, std)")
+        check_kind(q, QFunction, "q", "a QFunction: agent.q_function()")
+        check_number("seed", seed, integer=True, least=0)
         space = env.observation_space
-        if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-            raise InvalidInput(f"observation space is {space}; expected a Box of vectors")
+        assert isinstance(space, spaces.Box)
         if perturbation.clip is not None:
             raise InvalidInput(
                 f"clip is {perturbation.clip}; expected None: vectors have no common valid range"

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from robustsuite import bounds
+from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class QFunction:
     """
 
     def __init__(self, network: nn.Module, actions: int) -> None:
+        check_kind(
+            network, nn.Module, "network", "a torch.nn.Module from observations to one value per action"
+        )
+        check_number("actions", actions, integer=True)
         if actions < 2:
             raise InvalidInput(f"the agent has {actions} action(s); expected at least 2 to compare")
         self.network = network

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from robustsuite.arguments import check_fields, check_kind, check_numbers
 from robustsuite.recipes import Recipe
 from robustsuite.records import Record
 from robustsuite.runs import Run
@@ -32,8 +33,8 @@ class QAgent(Recipe):
         learning: hyper-parameters of DQN.
         robustness: what SA-DQN adds; kappa 0 is plain DQN.
         validation: how the best agent is chosen, on episodes of their own seeds.
-        eps: radii of the curve, in standard deviations.
-        episodes: per attack and eps.
+        eps: radii of the curve, in standard deviations, > 0.
+        episodes: per attack and eps, >= 1.
     """
 
     domain: ClassVar[str] = "envs"
@@ -46,10 +47,19 @@ class QAgent(Recipe):
     eps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     episodes: int = 20
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, "episodes", integer=True, least=1)
+        check_numbers("eps", self.eps, above=0)
+        check_kind(self.learning, QLearning, "learning", "a QLearning(...)")
+        check_kind(self.robustness, Robustness, "robustness", "a Robustness(...)")
+        check_kind(self.validation, Validation, "validation", "a Validation(...)")
+
     def train(self, run: Run) -> None:
         """Train; write the run's state at intervals and the best agent at the end."""
         from . import agents, selection, threads
 
+        scale.published(self.environment)  # without them nothing could be measured in the end
         final = run.checkpoints / _AGENT
         if run.resume and final.exists():
             return
@@ -94,10 +104,13 @@ class QAgent(Recipe):
         """Give what is measured: random noise, PGD on Q, and the attack toward each action."""
         import gymnasium as gym
 
+        from . import environments
         from .attacks import PGDOnQ, RandomNoise, TowardAction
         from .evaluation import Evaluation
 
-        space = gym.make(self.environment).action_space
+        env = environments.make(self.environment)
+        environments.check_spaces(env, vectors=True)
+        space = env.action_space
         assert isinstance(space, gym.spaces.Discrete)
         toward = tuple(TowardAction(action=action) for action in range(int(space.n)))
         return Evaluation(

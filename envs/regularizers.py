@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from robustsuite import bounds
+from robustsuite.arguments import check_fields
 from robustsuite.attacks import losses
-from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Region
 
 from .q_function import QFunction
@@ -63,10 +63,7 @@ class ConvexRegularizer:
     beta_end: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.beta_start <= 1 and 0 <= self.beta_end <= 1):
-            raise InvalidInput(
-                f"beta_start is {self.beta_start} and beta_end {self.beta_end}; expected both in [0, 1]"
-            )
+        check_fields(self, "beta_start", "beta_end", least=0, most=1)
 
     def worst_margin(
         self,
@@ -106,8 +103,7 @@ class PGDRegularizer:
     steps: int = 5
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise InvalidInput(f"steps is {self.steps}; expected >= 1")
+        check_fields(self, "steps", integer=True, least=1)
 
     def worst_margin(
         self,

@@ -1,7 +1,7 @@
 """The state of a stable-baselines3 DQN as a checkpoint: weights, optimiser, replay, counters and random streams.
 
 Environments cannot be saved, so a restored agent begins a new episode; everything else goes on where it was. Nothing is
-pickled. stable-baselines3's own archives (``agent.save``, ``SADQN.load``) are pickles: open only your own.
+pickled. See `saving` for agents without their replay.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from robustsuite.errors import CheckpointError
 
 from .sa_dqn import SADQN
 
+_KIND = "replay"
 _ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 _COUNTERS = (
     *("num_timesteps", "_n_updates", "_n_calls", "_episode_num", "_total_timesteps"),
@@ -35,7 +36,7 @@ def capture(agent: DQN) -> Checkpoint:
     return checkpoints.join(
         policy=Checkpoint(tensors=dict(agent.policy.state_dict())),
         optimizer=checkpoints.flatten_optimizer(agent.policy.optimizer),
-        replay=_capture_replay(_plain(agent)),
+        replay=capture_replay(agent),
         counters=Checkpoint(state={name: getattr(agent, name) for name in _names(agent)}),
         libraries=checkpoints.flatten_global_random(),
         streams=checkpoints.flatten_generators(**_streams(agent)),
@@ -60,7 +61,7 @@ def restore(agent: DQN, saved: Checkpoint) -> None:
     # torch's optimisers keep the tensors that they are given and write into them.
     own = {name: tensor.clone() for name, tensor in optimizer.tensors.items()}
     checkpoints.restore_optimizer(agent.policy.optimizer, Checkpoint(tensors=own, state=optimizer.state))
-    _restore_replay(_plain(agent), saved.part("replay"))
+    restore_replay(agent, saved.part("replay"))
     counters = saved.part("counters").state
     for name in _names(agent):
         setattr(agent, name, counters[name])
@@ -104,13 +105,27 @@ def _plain(agent: DQN) -> ReplayBuffer:
     return buffer
 
 
-def _capture_replay(buffer: ReplayBuffer) -> Checkpoint:
+def capture_replay(agent: DQN) -> Checkpoint:
+    """Give the transitions of an agent's replay buffer.
+
+    Raises:
+        CheckpointError: it is not the plain `ReplayBuffer`.
+    """
+    buffer = _plain(agent)
     used = buffer.buffer_size if buffer.full else buffer.pos
     tensors = {name: torch.from_numpy(getattr(buffer, name)[:used].copy()) for name in _ARRAYS}
-    return Checkpoint(tensors=tensors, state={"pos": buffer.pos, "full": buffer.full})
+    return Checkpoint(tensors=tensors, state={"kind": _KIND, "pos": buffer.pos, "full": buffer.full})
 
 
-def _restore_replay(buffer: ReplayBuffer, saved: Checkpoint) -> None:
+def restore_replay(agent: DQN, saved: Checkpoint) -> None:
+    """Put the transitions of `capture_replay` into an agent's replay buffer.
+
+    Raises:
+        CheckpointError: another kind of checkpoint, or transitions of another environment.
+    """
+    buffer = _plain(agent)
+    if saved.state.get("kind") != _KIND:
+        raise CheckpointError(f"checkpoint is of kind {saved.state.get('kind')!r}; expected a replay buffer")
     for name in _ARRAYS:
         array, values = getattr(buffer, name), saved.tensors[name].cpu().numpy()
         if len(values) > len(array) or values.shape[1:] != array.shape[1:]:

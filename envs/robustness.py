@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from robustsuite.arguments import check_fields, check_kind, described
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf, Perturbation
 
@@ -27,7 +28,8 @@ class EpsRamp:
     end: float = 0.8
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end <= 1:
+        check_fields(self, "start", "end", least=0, most=1)
+        if not self.start < self.end:
             raise InvalidInput(
                 f"ramp goes from {self.start} to {self.end}; expected 0 <= start < end <= 1, "
                 "fractions of all timesteps"
@@ -50,7 +52,7 @@ class Robustness:
         c: margin beyond which a state costs nothing more, >= 0, in units of Q.
 
     Raises:
-        InvalidInput: negative kappa or c.
+        InvalidInput: negative kappa or c, or something of another kind, such as a radius for a perturbation.
     """
 
     perturbation: Perturbation = field(default_factory=lambda: Linf(0.0))
@@ -60,5 +62,10 @@ class Robustness:
     c: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.kappa < float("inf") and 0 <= self.c < float("inf")):
-            raise InvalidInput(f"kappa is {self.kappa} and c {self.c}; expected finite numbers >= 0")
+        check_kind(self.perturbation, Perturbation, "perturbation", "a threat model such as Linf(0.1)")
+        check_fields(self, "kappa", "c", least=0)
+        if not hasattr(self.regularizer, "worst_margin"):
+            raise InvalidInput(
+                f"regularizer is {described(self.regularizer)}; expected ConvexRegularizer() or PGDRegularizer()"
+            )
+        check_kind(self.ramp, EpsRamp, "ramp", "an EpsRamp(start=..., end=...)")

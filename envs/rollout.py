@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 import torch
+from gymnasium import spaces
 
+from robustsuite.arguments import check_kind, check_number
+from robustsuite.attacks.driver import first_outputs
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 
-from . import scale
+from . import environments, scale
 from .attacks import Adversary, ensure_inside
 from .q_function import QFunction
 from .threads import one_thread
@@ -66,6 +68,7 @@ def rollout(
     Raises:
         InvalidInput: no seeds, an adversary without a ball per episode or without generator, or one that leaves B(s).
     """
+    check_kind(q, QFunction, "q", "a QFunction: agent.q_function()")
     if len(seeds) == 0:
         raise InvalidInput("got no seeds; expected one reset seed per episode")
     if adversary is not None and (len(perturbations) != len(seeds) or generator is None):
@@ -73,8 +76,13 @@ def rollout(
             f"adversary '{adversary.name}' came with {len(perturbations)} balls for {len(seeds)} episodes and "
             f"{'no' if generator is None else 'a'} generator; expected one ball per episode and a generator"
         )
-    games = [gym.make(env) for _ in seeds]
+    for seed in seeds:
+        check_number("seeds", seed, integer=True, least=0)
+    for perturbation in perturbations:
+        check_kind(perturbation, Linf, "perturbations", "one Linf per episode: see scale.ball")
+    games = [environments.make(env) for _ in seeds]
     try:
+        environments.check_spaces(games[0], vectors=True)
         now = [
             np.asarray(game.reset(seed=int(seed))[0], dtype=np.float32)
             for game, seed in zip(games, seeds, strict=True)
@@ -83,6 +91,7 @@ def rollout(
         states, rewards, episode, flipped = [], [], [], []
         batch_ball = scale.stacked(perturbations) if adversary is not None else None
         with one_thread():
+            _check_fits(q, games[0].action_space, now[0], env)
             while playing:
                 true = torch.from_numpy(np.stack([now[i] for i in playing])).to(q.device)
                 actions = greedy = q.greedy(true)
@@ -114,3 +123,19 @@ def rollout(
         episode=at,
         flipped=np.concatenate(flipped),
     )
+
+
+def _check_fits(q: QFunction, actions: object, observation: npt.NDArray[np.float32], env: str) -> None:
+    """Check that an agent takes an environment's observations, and has a value for each of its actions.
+
+    Raises:
+        InvalidInput: it was trained on another environment.
+    """
+    with torch.no_grad():
+        values = first_outputs(q, torch.from_numpy(observation[None]).to(q.device))
+    assert isinstance(actions, spaces.Discrete)
+    if values.shape[1] != int(actions.n):
+        raise InvalidInput(
+            f"the agent has {values.shape[1]} actions and '{env}' {int(actions.n)}; expected the environment that it was "
+            "trained on"
+        )

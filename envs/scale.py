@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from robustsuite.arguments import check_kind, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
 
@@ -45,8 +46,11 @@ def measured(states: npt.NDArray[np.floating]) -> tuple[float, ...]:
         states: shape (steps, coordinates), for instance `Rollout.states` of natural episodes.
 
     Raises:
-        InvalidInput: not a matrix with at least two rows.
+        InvalidInput: not a matrix of finite numbers with at least two rows.
     """
+    check_kind(states, np.ndarray, "states", "an array of shape (steps, coordinates), such as Rollout.states")
+    if not np.isfinite(states).all():
+        raise InvalidInput("states have NaN or infinite values; expected finite numbers")
     if states.ndim != 2 or len(states) < 2:
         raise InvalidInput(f"states have shape {states.shape}; expected (steps >= 2, coordinates)")
     return tuple(float(value) for value in states.std(axis=0))
@@ -62,8 +66,8 @@ def ball(eps: float, std: tuple[float, ...]) -> Linf:
     Raises:
         InvalidInput: a negative or infinite radius.
     """
-    if not 0 <= eps < float("inf"):
-        raise InvalidInput(f"eps is {eps}; expected a finite number >= 0, in standard deviations")
+    check_number("eps", eps, least=0)
+    check_numbers("std", std, least=0)
     return Linf(eps=tuple(eps * value for value in std))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from robustsuite.arguments import check_fields, check_kind, check_number
 from robustsuite.errors import InvalidInput
 
 Array = npt.NDArray[np.float64]
@@ -32,6 +33,11 @@ class TabularMDP:
     gamma: float
 
     def __post_init__(self) -> None:
+        for name in ("transitions", "rewards", "shown"):
+            check_kind(getattr(self, name), np.ndarray, name, "a numpy array")
+            if not np.isfinite(getattr(self, name)).all():
+                raise InvalidInput(f"{name} has NaN or infinite values; expected finite numbers")
+        check_fields(self, "gamma", least=0, below=1)
         states = len(self.transitions)
         if self.transitions.ndim != 3 or self.transitions.shape[2] != states:
             raise InvalidInput(
@@ -44,10 +50,8 @@ class TabularMDP:
             )
         if not np.allclose(self.transitions.sum(2), 1) or (self.transitions < 0).any():
             raise InvalidInput("transitions are no distributions; expected rows >= 0 with sum 1")
-        if not self.shown.any(1).all() or not 0 <= self.gamma < 1:
-            raise InvalidInput(
-                f"gamma is {self.gamma} or a B(s) is empty; expected [0, 1) and something to show"
-            )
+        if not self.shown.any(1).all():
+            raise InvalidInput("a B(s) is empty; expected something to show at every state")
 
     def action_values(self, values: Array) -> Array:
         """Give ``sum_s' p(s'|s,a) [R(s,a,s') + gamma V(s')]``, shape (states, actions)."""
@@ -78,6 +82,9 @@ class TabularMDP:
 
     def attacked_values(self, policy: Array, *, tolerance: float = 1e-12) -> Array:
         """Give V of a policy under its worst adversary, to `tolerance`, by iterating the contraction."""
+        check_number("tolerance", tolerance, above=0)
+        if not np.isfinite(policy).all():
+            raise InvalidInput("policy has NaN or infinite values; expected probabilities")
         values = np.zeros(len(policy))
         while True:
             after = self.attacked_operator(policy, values)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from robustsuite import seeding
-from robustsuite.errors import InvalidInput
+from robustsuite.arguments import check_fields
 
 from . import scale
 
@@ -45,13 +45,10 @@ class Validation:
     attack_from: float = 0.0
 
     def __post_init__(self) -> None:
-        counts_fit = self.every >= 1 and self.episodes >= 1 and self.patience >= 1
-        if not (
-            counts_fit and 0 <= self.start <= 1 and 0 <= self.attack_from <= 1 and 0 <= self.eps < math.inf
-        ):
-            raise InvalidInput(
-                f"{self}; expected every, episodes, patience >= 1, start and attack_from in [0, 1], finite eps >= 0"
-            )
+        check_fields(self, "every", "episodes", "patience", integer=True, least=1)
+        check_fields(self, "start", "attack_from", least=0, most=1)
+        check_fields(self, "eps", least=0)
+        check_fields(self, "enough", endless=True)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from robustsuite.arguments import check_number, check_numbers
+
 from .perturbation import word_weights
 
 
@@ -39,6 +41,9 @@ class MeanPooling:
     averaged: ClassVar[bool] = True
     hidden: tuple[int, ...] = (64,)
 
+    def __post_init__(self) -> None:
+        check_numbers("hidden", self.hidden, integer=True, least=1)
+
     def build(self, dim: int, classes: int) -> nn.Module:
         return nn.Sequential(SumOverWords(), *_mlp((dim, *self.hidden, classes)))
 
@@ -55,6 +60,10 @@ class LSTMPooling:
     averaged: ClassVar[bool] = False
     width: int = 32
     hidden: tuple[int, ...] = (32,)
+
+    def __post_init__(self) -> None:
+        check_number("width", self.width, integer=True, least=1)
+        check_numbers("hidden", self.hidden, integer=True, least=1)
 
     def build(self, dim: int, classes: int) -> nn.Module:
         return nn.Sequential(LastState(dim, self.width), *_mlp((self.width, *self.hidden, classes)))
@@ -98,6 +107,8 @@ class SentenceClassifier(nn.Module):
 
     def __init__(self, *, words: int, dim: int, pooling: Pooling, classes: int) -> None:
         super().__init__()
+        for name, size, least in (("words", words, 2), ("dim", dim, 1), ("classes", classes, 2)):
+            check_number(name, size, integer=True, least=least)
         self.table = nn.Embedding(words, dim)
         self.network = pooling.build(dim, classes)
         self._averaged = pooling.averaged

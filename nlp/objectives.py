@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from robustsuite.arguments import check_callable
 from robustsuite.errors import InvalidInput
 from robustsuite.training import Loss, Objective, Progress
 
@@ -22,6 +23,9 @@ class InEmbeddings:
     """
 
     objective: Objective
+
+    def __post_init__(self) -> None:
+        check_callable(self.objective, "objective", "a training objective such as Standard()")
 
     def __call__(
         self,

@@ -8,7 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from robustsuite.arguments import check_fields, check_flags, check_number
 from robustsuite.errors import InvalidInput
+from robustsuite.features import check_batch
 from robustsuite.perturbation import BoxRegion, Linf, Perturbation
 
 
@@ -31,9 +33,11 @@ class WordLinf(Perturbation):
     averaged: bool = False
 
     def __post_init__(self) -> None:
-        Linf(self.eps)  # the same checks
+        check_fields(self, "eps", least=0)
+        check_flags(self, "averaged")
 
     def around(self, x: Float[Tensor, "batch length dim"]) -> BoxRegion:
+        check_batch(x, "embedded sentences")
         if x.dim() != 3:
             raise InvalidInput(
                 f"embedded sentences have shape {tuple(x.shape)}; expected (batch, length, dim): "
@@ -45,6 +49,7 @@ class WordLinf(Perturbation):
         return BoxRegion(center, center - radius, center + radius)
 
     def scaled(self, factor: float) -> WordLinf:
+        check_number("factor", factor, least=0)
         return replace(self, eps=self.eps * factor)
 
     def describe(self) -> str:

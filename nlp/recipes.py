@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from robustsuite import bounds
+from robustsuite.arguments import check_callable, check_fields, check_kind, check_numbers
 from robustsuite.data import TextData, load_text
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.recipes import Recipe
@@ -42,14 +43,14 @@ class SentenceClassification(Recipe):
         data: "reviews" (made by the package), or what `robustsuite.data.load_text` takes.
         subject: what the report calls the model.
         pooling: of the network.
-        dim: of an embedding.
-        length: words of a sentence that are read; shorter ones are padded.
-        least_count: words that are rarer in the training data count as unknown.
+        dim: of an embedding, >= 1.
+        length: words of a sentence that are read, >= 1; shorter ones are padded.
+        least_count: words that are rarer in the training data count as unknown, >= 1.
         objective: what training minimises.
         training: how long and in which steps.
         radii: of `WordLinf`, to measure.
         evaluation: the attack and the certificates.
-        measured: number of test sentences that are measured, from the first; None for all.
+        measured: number of test sentences that are measured, >= 1, from the first; None for all.
         download: whether data that is not here may be fetched from the Hub.
     """
 
@@ -67,6 +68,16 @@ class SentenceClassification(Recipe):
     evaluation: Evaluation = Evaluation()
     measured: int | None = None
     download: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, "dim", "length", "least_count", integer=True, least=1)
+        check_fields(self, "measured", integer=True, least=1, optional=True)
+        check_numbers("radii", self.radii, least=0)
+        check_kind(self.pooling, Pooling, "pooling", "a description of a network, such as MeanPooling()")
+        check_callable(self.objective, "objective", "a training objective such as Standard()")
+        check_kind(self.training, Training, "training", "a Training(epochs=...)")
+        check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
 
     def train(self, run: Run) -> None:
         data = _load(self.data, "train", download=self.download)

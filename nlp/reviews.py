@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from robustsuite import seeding
+from robustsuite.arguments import check_number
 from robustsuite.data import TextData
 from robustsuite.errors import DataNotFound, InvalidInput
 
@@ -132,6 +133,7 @@ def make_reviews(count: int, generator: np.random.Generator) -> tuple[Review, ..
     Raises:
         InvalidInput: `count` is odd or out of range.
     """
+    check_number("count", count, integer=True)
     if count % 2 or not 0 < count <= 100_000:
         raise InvalidInput(f"count is {count}; expected an even number in 2..100000, half of each label")
     missing = {0: count // 2, 1: count // 2}

@@ -15,6 +15,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from robustsuite import files
+from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import CheckpointError, InvalidInput
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
@@ -56,6 +57,8 @@ class Vocabulary:
             largest: size with the two special entries, >= 2.
             least_count: rarer words are unknown ones, >= 1.
         """
+        check_number("largest", largest, integer=True, least=2)
+        check_number("least_count", least_count, integer=True, least=1)
         counts = Counter(word for sentence in sentences for word in split_words(sentence))
         kept = sorted((word for word in counts if counts[word] >= least_count), key=lambda w: (-counts[w], w))
         return cls((PADDING, UNKNOWN, *kept[: largest - 2]))
@@ -75,8 +78,8 @@ class Vocabulary:
         Raises:
             InvalidInput: a sentence without a word, or `length` < 1.
         """
-        if length < 1:
-            raise InvalidInput(f"length is {length}; expected >= 1 words")
+        check_number("length", length, integer=True, least=1)
+        check_kind(sentences, (list, tuple), "sentences", "a list of texts")
         rows = torch.zeros(len(sentences), length, dtype=torch.long)
         for row, sentence in enumerate(sentences):
             numbers = [self._numbers.get(word, 1) for word in split_words(sentence)[:length]]
@@ -100,8 +103,9 @@ class Vocabulary:
         Raises:
             CheckpointError: missing or damaged.
         """
+        path = files.checked_path(path)
         try:
             return cls(tuple(map(str, json.loads(path.read_text(encoding="utf-8")))))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"no vocabulary at '{path}' ({reason}); train the recipe again") from None

@@ -11,6 +11,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from robustsuite import bounds, seeding
+from robustsuite.arguments import check_number, check_numbers
 from robustsuite.bounds import Bounds
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Linf
@@ -57,8 +58,11 @@ def run(
     Raises:
         InvalidInput: a batch size or a number of repeats below 1.
     """
-    if repeats < 1 or not batches or min(batches) < 1:
-        raise InvalidInput(f"got batches {tuple(batches)} and repeats {repeats}; expected numbers >= 1")
+    check_number("repeats", repeats, integer=True, least=1)
+    check_number("seed", seed, integer=True, least=0)
+    if not batches:
+        raise InvalidInput("batches is empty; expected one batch size or more, as in: --batches 1 32")
+    check_numbers("batches", batches, integer=True, least=1)
     methods: dict[str, Callable[..., Bounds]] = {
         "IBP": bounds.ibp,
         "CROWN-IBP": bounds.crown_ibp,

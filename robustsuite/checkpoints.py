@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from robustsuite import files
-from robustsuite.errors import CheckpointError
+from robustsuite.arguments import check_device, check_kind, described
+from robustsuite.errors import CheckpointError, InvalidInput
 
 State = dict[str, Any]
 """What JSON can hold: None, bool, int, float, str, and lists and dicts (with text keys) of them."""
@@ -72,20 +73,26 @@ def save(path: Path, *, tensors: Mapping[str, Tensor], state: Mapping[str, Any])
 
     Raises:
         CheckpointError: the state holds something that JSON does not.
-        NotWritable: no permission to write there.
+        InvalidInput: something else than dense tensors by name.
+        NotWritable: no permission to write there, or the disk is full.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     own = _separate(tensors)
+    check_kind(state, Mapping, "state of a checkpoint", "a dict that JSON can hold")
     try:
         text = json.dumps(dict(state))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"state of checkpoint '{path}' is not JSON: {error}; keep tensors and arrays in `tensors`"
         ) from None
     header = {"format": _FORMAT, "state": text, "checksum": _checksum(own, text)}
     with files.replacing(path) as temporary:
-        save_file(own, temporary, metadata=header)
+        try:
+            save_file(own, temporary, metadata=header)
+        except SafetensorError as error:  # its own kind, also for a full disk
+            raise files.not_writable(path, error) from error
 
 
 def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
@@ -96,6 +103,7 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
     """
     from safetensors import SafetensorError, safe_open
 
+    path = files.checked_path(path)
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at '{path}'; train first with 'robustsuite train RECIPE'")
     remedy = "delete it and train again, or put a copy in its place"
@@ -111,7 +119,16 @@ def load(path: Path, *, device: torch.device | str = "cpu") -> Checkpoint:
     text = header.get("state", "")
     if _checksum(tensors, text) != header.get("checksum"):
         raise CheckpointError(f"checkpoint '{path}' is damaged (its checksum does not match); {remedy}")
-    return Checkpoint(tensors={name: t.to(device) for name, t in tensors.items()}, state=json.loads(text))
+    try:
+        state = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"checkpoint '{path}' is damaged (its state is no JSON: {error}); {remedy}"
+        ) from None
+    if not isinstance(state, dict):
+        raise CheckpointError(f"checkpoint '{path}' is damaged (its state is no object); {remedy}")
+    check_device(device)
+    return Checkpoint(tensors={name: t.to(device) for name, t in tensors.items()}, state=state)
 
 
 def flatten_optimizer(optimizer: torch.optim.Optimizer) -> Checkpoint:
@@ -209,6 +226,16 @@ def restore_global_random(saved: Checkpoint) -> None:
 
 def _separate(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give contiguous CPU tensors that share no memory, as safetensors asks for (tied weights are copied)."""
+    check_kind(tensors, Mapping, "tensors of a checkpoint", "a dict of tensors by name")
+    for name, tensor in tensors.items():
+        check_kind(name, str, "name of a tensor", "a text")
+        check_kind(
+            tensor, Tensor, f"'{name}' of the checkpoint", "a tensor; keep numbers and texts in `state`"
+        )
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
+            raise InvalidInput(
+                f"'{name}' is {described(tensor)} on {tensor.device}; expected a dense real tensor"
+            )
     seen: set[int] = set()
     own: dict[str, Tensor] = {}
     for name, tensor in tensors.items():

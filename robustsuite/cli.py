@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from robustsuite.errors import InvalidInput, RobustsuiteError
+from robustsuite import interruption
+from robustsuite.arguments import check_device
+from robustsuite.errors import DataNotFound, InvalidInput, RobustsuiteError
 
 if TYPE_CHECKING:
     from robustsuite.recipes import Recipe
     from robustsuite.runs import Run
-
-INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,33 +30,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"] or ["--help"]
-    try:
-        if given[0] == "train" and len(given) > 1 and not given[1].startswith("-"):
-            return _train_with_fields(given[1], given[2:])
-        return int(
-            tyro.extras.subcommand_cli_from_dict(
-                _COMMANDS, args=given, prog="robustsuite", description=_DESCRIPTION
-            )
+    with interruption.answered():
+        try:
+            return _run(given)
+        except KeyboardInterrupt:
+            return interruption.told()
+        except BrokenPipeError:  # the reader, such as `head`, has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except Exception as error:
+            if debug:
+                raise
+            if interruption.came():  # a library made another error of it
+                return interruption.told()
+            if isinstance(error, RobustsuiteError):
+                print(f"error: {_one_line(error)}", file=sys.stderr)
+                return 2
+            # The last resort: one line for people.
+            print(f"error: {type(error).__name__}: {_one_line(error)} (--debug shows where)", file=sys.stderr)
+            return 1
+
+
+def _run(given: Sequence[str]) -> int:
+    if given[0] == "train" and len(given) > 1 and not given[1].startswith("-"):
+        return _train_with_fields(given[1], given[2:])
+    return int(
+        tyro.extras.subcommand_cli_from_dict(
+            _COMMANDS, args=list(given), prog="robustsuite", description=_DESCRIPTION
         )
-    except RobustsuiteError as error:
-        if debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # the last resort: one line for people
-        if debug:
-            raise
-        print(
-            f"error: {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)",
-            file=sys.stderr,
-        )
-        return 1
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 _DESCRIPTION = """Train, attack, certify and report robustness of RL agents, language models and vision models.
@@ -85,13 +90,16 @@ def demo(
         out: folder of the demo's runs and of its report.html.
         seed: of everything random.
         device: "cpu", "cuda", "cuda:1" ...
-        jobs: runs at a time, each on one thread; the number of cores by default.
+        jobs: runs at a time, >= 1, each on one thread; the number of cores by default.
         resume: continue a demo that was interrupted.
     """
-    from robustsuite import demonstration
+    with interruption.importing():
+        from robustsuite import demonstration
 
-    _check_device(device)
-    return demonstration.run(out, seed=seed, device=device, jobs=jobs or os.cpu_count() or 1, resume=resume)
+        check_device(device)
+    return demonstration.run(
+        out, seed=seed, device=device, jobs=os.cpu_count() or 1 if jobs is None else jobs, resume=resume
+    )
 
 
 def list_recipes() -> int:
@@ -101,9 +109,10 @@ def list_recipes() -> int:
     """
     from rich.table import Table
 
-    from robustsuite import console, recipes
+    with interruption.importing():
+        from robustsuite import console, recipes
 
-    found = recipes.discover()
+        found = recipes.discover()
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("domain", "recipe", "description"):
         table.add_column(title, overflow="fold")
@@ -123,7 +132,7 @@ class _Place:
 
     Args:
         out: folder of the runs.
-        name: of the run's folder; the recipe's name by default.
+        name: of the run's folder, one plain folder name; the recipe's name by default.
         resume: continue the run from its last checkpoint.
     """
 
@@ -153,9 +162,10 @@ def train(
         seed: of everything random; the recipe's by default.
         device: "cpu", "cuda", "cuda:1" ...; the recipe's by default.
     """
-    from robustsuite import recipes
+    with interruption.importing():
+        from robustsuite import recipes
 
-    found = recipes.discover().find(recipe)
+        found = recipes.discover().find(recipe)
     chosen = replace(
         found,
         seed=found.seed if seed is None else seed,
@@ -166,9 +176,10 @@ def train(
 
 def _train_with_fields(name: str, arguments: Sequence[str]) -> int:
     """Parse ``train NAME ...`` with the fields of that recipe as options."""
-    from robustsuite import recipes
+    with interruption.importing():
+        from robustsuite import recipes
 
-    recipe = recipes.discover().find(name)
+        recipe = recipes.discover().find(name)
 
     def command(place: _Place, recipe: Any) -> tuple[Recipe, _Place]:
         return recipe, place
@@ -204,7 +215,7 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
         return tyro.constructors.PrimitiveConstructorSpec(
             nargs=1,
             metavar="FLOAT|LIST",
-            instance_from_str=lambda texts: _tuples(json.loads(texts[0])),
+            instance_from_str=lambda texts: _numbers(texts[0]),
             is_instance=lambda value: isinstance(value, float | int | tuple),
             str_from_instance=lambda value: [json.dumps(value)],
         )
@@ -212,11 +223,19 @@ def _registry() -> tyro.constructors.ConstructorRegistry:
     return registry
 
 
+def _numbers(text: str) -> Any:
+    """Read a number or nested lists of numbers."""
+    try:
+        return _tuples(json.loads(text))
+    except RecursionError:
+        raise ValueError("lists nested too deeply") from None
+
+
 def _tuples(value: Any) -> Any:
     """Turn nested lists of numbers into nested tuples."""
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or isinstance(value, bool):
         raise ValueError(  # noqa: TRY004  tyro shows a ValueError as a wrong argument
             f"expected a number or nested lists of numbers, got {value!r}"
         )
@@ -224,23 +243,27 @@ def _tuples(value: Any) -> Any:
 
 
 def _train(recipe: Recipe, place: _Place) -> int:
-    from robustsuite import console
-    from robustsuite.runs import Run
+    with interruption.importing():
+        from robustsuite import console
+        from robustsuite.runs import Run, plain_name
 
-    _check_device(recipe.device)
-    path = place.out / (place.name or recipe.name)
+        check_device(recipe.device)
+    path = place.out / plain_name(recipe.name if place.name is None else place.name)
     with console.drawing() as listener:
         run = Run.create(path, recipe, resume=place.resume, listener=listener)
         try:
             recipe.train(run)
             _measure(recipe, run)
+        except (InvalidInput, DataNotFound):
+            run.withdraw()
+            raise
         except KeyboardInterrupt:
             options = f" --out {place.out}" if place.out != Path("runs") else ""
             options += f" --name {place.name}" if place.name else ""
             console.say(
                 f"interrupted; continue with: robustsuite train {recipe.name}{options} --resume (and the same options)"
             )
-            return INTERRUPTED
+            return interruption.EXIT_CODE
         finally:
             run.close()
     return _show([run.path], run.report)
@@ -260,14 +283,15 @@ def evaluate(
         run_dir: the run's folder.
         device: "cpu", "cuda", "cuda:1" ...; the recipe's by default.
     """
-    from robustsuite import console, recipes
-    from robustsuite.runs import Run
+    with interruption.importing():
+        from robustsuite import console, recipes
+        from robustsuite.runs import Run
 
     with console.drawing() as listener:
         run = Run.open(run_dir, listener=listener)
         recipe = recipes.load_json(run.recipe_file)
         recipe = replace(recipe, device=recipe.device if device is None else device)
-        _check_device(recipe.device)
+        check_device(recipe.device)
         _measure(recipe, run)
     return _show([run.path], run.report)
 
@@ -335,7 +359,7 @@ def certify(
         raise InvalidInput(
             f"{len(files)} files given; expected NET.onnx SPEC.vnnlib, or one CSV of instances"
         )
-    _check_device(device)
+    check_device(device)
     if len(files) == 1:
         from robustsuite import certificate_lists
 
@@ -374,9 +398,10 @@ def bench(
         batches: batch sizes, each >= 1.
         repeats: measurements of each, of which the fastest counts.
     """
-    from robustsuite import benchmark, console
+    with interruption.importing():
+        from robustsuite import benchmark, console
 
-    _check_device(device)
+        check_device(device)
     with console.drawing() as listener:
         rows = benchmark.run(device=device, seed=seed, batches=batches, repeats=repeats, listener=listener)
     console.out.print(benchmark.table(rows))
@@ -391,9 +416,10 @@ def _measure(recipe: Recipe, run: Run) -> None:
 
 def _show(run_dirs: list[Path], page: Path) -> int:
     """Print the table of runs, write their page, and say what must not be."""
-    from robustsuite import console
-    from robustsuite.report import page as pages
-    from robustsuite.report import terminal
+    with interruption.importing():
+        from robustsuite import console
+        from robustsuite.report import page as pages
+        from robustsuite.report import terminal
 
     content = pages.collect(run_dirs)
     pages.write(content, page)
@@ -402,17 +428,6 @@ def _show(run_dirs: list[Path], page: Path) -> int:
         console.say(f"error: {violation}")
     console.say(f"report: {page}")
     return 1 if content.violations else 0
-
-
-def _check_device(name: str) -> None:
-    """Raise where torch cannot use a device."""
-    import torch
-
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise InvalidInput(f"device '{name}' cannot be used here ({reason}); use --device cpu") from None
 
 
 _COMMANDS: dict[str, Callable[..., int]] = {

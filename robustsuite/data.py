@@ -19,7 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import DataNotFound, InvalidInput
+from robustsuite.features import check_batch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +49,9 @@ class ImageData:
     classes: int
 
     def __post_init__(self) -> None:
+        check_batch(self.x, f"data '{self.name}': x")
+        check_batch(self.y, f"data '{self.name}': y")
+        check_number(f"data '{self.name}': classes", self.classes, integer=True, least=2)
         if self.x.dim() != 4 or not self.x.is_floating_point():
             raise InvalidInput(
                 f"data '{self.name}': images have shape {tuple(self.x.shape)} and dtype {self.x.dtype}; "
@@ -81,6 +86,8 @@ class TextData:
     classes: int
 
     def __post_init__(self) -> None:
+        check_batch(self.y, f"data '{self.name}': y")
+        check_number(f"data '{self.name}': classes", self.classes, integer=True, least=2)
         for row, sentence in enumerate(self.sentences):
             if not isinstance(sentence, str) or not sentence.strip():
                 raise InvalidInput(f"data '{self.name}': row {row} is {sentence!r}; expected a sentence")
@@ -149,7 +156,7 @@ def load_images(name: str, split: str, *, first: int | None = None, download: bo
         name: "digits", "mnist10k" or "cifar10"; a folder with ``<split>.parquet`` in it (columns image, label);
             or, with `download`, a name on the Hub such as "zalando-datasets/fashion_mnist".
         split: "train" or "test".
-        first: only so many rows, from the beginning (all where None).
+        first: only so many rows, >= 1, from the beginning (all where None).
         download: whether the Hub may be asked when the data is not here.
 
     Raises:
@@ -161,6 +168,7 @@ def load_images(name: str, split: str, *, first: int | None = None, download: bo
         >>> digits.x.shape
         torch.Size([360, 1, 8, 8])
     """
+    _check_request(name, split, first)
     if name == "digits":
         return _digits(split, first)
     table, classes = _table(name, split, _IMAGES, ("digits",), first, download)
@@ -182,17 +190,26 @@ def load_text(name: str, split: str, *, first: int | None = None, download: bool
         name: "sentiment_sentences", "sst2" or "sst2_sentences"; a folder with ``<split>.parquet`` in it (columns
             sentence, label); or, with `download`, a name on the Hub.
         split: "train", "validation" or "test", as far as the data set has it.
-        first: only so many rows, from the beginning (all where None).
+        first: only so many rows, >= 1, from the beginning (all where None).
         download: whether the Hub may be asked when the data is not here.
 
     Raises:
         DataNotFound: unknown name, absent files, unknown split.
         InvalidInput: damaged files or wrong rows.
     """
+    _check_request(name, split, first)
     table, classes = _table(name, split, _TEXTS, (), first, download)
     y = _labels(name, table)
     sentences = tuple(_column(name, table, _TEXT_COLUMNS))
     return TextData(name=f"{name}/{split}", sentences=sentences, y=y, classes=classes or int(y.max()) + 1)
+
+
+def _check_request(name: object, split: object, first: object) -> None:
+    check_kind(name, str, "data", "the name of a data set, or a folder, as text")
+    if not name:
+        raise InvalidInput("data is ''; expected the name of a data set, such as 'digits', or a folder")
+    check_kind(split, str, "split", "'train', 'validation' or 'test'")
+    check_number("first", first, integer=True, least=1, optional=True)
 
 
 def _digits(split: str, first: int | None) -> ImageData:
@@ -250,7 +267,9 @@ def _from_file(name: str, path: Path, first: int | None) -> pa.Table:
     try:
         table = pq.ParquetFile(path).read()
     except FileNotFoundError:
-        raise DataNotFound(f"data '{name}' is not here: '{path}' does not exist") from None
+        raise DataNotFound(
+            f"data '{name}' is not here: '{path}' does not exist; put the file there, or pass another folder"
+        ) from None
     except (OSError, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise InvalidInput(
@@ -319,4 +338,7 @@ def _check_rows(name: str, good: Tensor, complaint: str, *, values: Iterable[Any
     if not bool(good.all()):
         row = int((~good.flatten(1).all(1) if good.dim() > 1 else ~good).nonzero()[0, 0])
         found = list(values)
-        raise InvalidInput(f"data '{name}': row {row} {complaint}" + (f" ({found[row]})" if found else ""))
+        raise InvalidInput(
+            f"data '{name}': row {row} {complaint}"
+            + (f" ({found[row]}); expected class indices" if found else "")
+        )

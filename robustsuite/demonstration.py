@@ -16,7 +16,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from robustsuite import console, files
+from robustsuite import console, files, interruption
+from robustsuite.arguments import check_number
 from robustsuite.errors import RobustsuiteError
 from robustsuite.recipes import Recipe, discover
 from robustsuite.runs import Listener, ProgressEvent, Run
@@ -50,7 +51,7 @@ def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:
     """
     from robustsuite.report import page, terminal
 
-    files.make_folder(out)
+    check_number("jobs", jobs, integer=True, least=1)
     begun = time.monotonic()
     found = discover()
     failures = list(found.failures.values())
@@ -59,12 +60,13 @@ def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:
         for domain in found.domains.values()
         for name in domain.demo
     ]
+    files.make_folder(out)
     try:
         with console.drawing(prefix_run=True) as listener:
             failures += _run_all(recipes, out, jobs=jobs, resume=resume, listener=listener)
     except KeyboardInterrupt:
         console.say(f"interrupted; continue with: robustsuite demo --out {out} --seed {seed} --resume")
-        return 130
+        return interruption.EXIT_CODE
     done = [out / recipe.name for recipe in recipes if (out / recipe.name / "records.parquet").exists()]
     content = page.collect(done, title="robustsuite demo") if done else None
     if content is not None:
@@ -94,7 +96,8 @@ def _run_all(
                 process: BaseProcess = context.Process(
                     target=_work, args=(recipe, out / recipe.name, resume, messages)
                 )
-                process.start()
+                with interruption.left_to_the_parent():
+                    process.start()
                 active[recipe.name] = process
             try:
                 message = messages.get(timeout=0.2)

@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from robustsuite import attacks, bounds, seeding
-from robustsuite.errors import RobustsuiteError
+from robustsuite import attacks, bounds, features, seeding
+from robustsuite.arguments import check_callable, check_fields, check_flags, check_kind, check_labels
+from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.perturbation import Perturbation
 from robustsuite.records import Record
 from robustsuite.report.statistics import proportion
@@ -47,15 +48,26 @@ class Evaluation:
         attack: tried on every correctly classified example.
         certificates: bound methods, from cheap to tight; each sees the examples that those before could not
             certify, and an example counts as certified if any of them certifies it. Empty for none.
-        batch_size: examples at a time.
+        batch_size: examples at a time, >= 1.
         sound: have certificates hold for the network as it is computed in floating point, and not only in real
             numbers; see `bounds.trace`. The records' method ends with ", sound" then.
+
+    Raises:
+        InvalidInput: a batch size below 1, or something that cannot be called for an attack or a certificate.
     """
 
     attack: attacks.Attack = attacks.PGD(steps=40)
     certificates: tuple[BoundMethod, ...] = (bounds.ibp, bounds.crown_ibp, bounds.crown)
     batch_size: int = 100
     sound: bool = False
+
+    def __post_init__(self) -> None:
+        check_callable(self.attack, "attack", "an attack such as attacks.PGD(steps=40)")
+        check_kind(self.certificates, tuple, "certificates", "a tuple of bound methods such as (bounds.ibp,)")
+        for method in self.certificates:
+            check_callable(method, "certificates", "a tuple of bound methods such as (bounds.ibp,)")
+        check_fields(self, "batch_size", integer=True, least=1)
+        check_flags(self, "sound")
 
     def __call__(
         self,
@@ -81,7 +93,17 @@ class Evaluation:
 
         Raises:
             UnsoundCertificate: the attack broke a certified example.
+            InvalidInput: no examples, not one label for each, or something else than perturbations.
         """
+        check_kind(model, nn.Module, "model", "a torch.nn.Module")
+        features.check_finite(x)
+        check_labels(y, len(x))
+        if len(x) == 0:
+            raise InvalidInput("got no examples to measure; expected at least one")
+        expected = "a list of threat models such as [Linf(0.1)]"
+        check_kind(perturbations, (list, tuple), "perturbations", expected)
+        for perturbation in perturbations:
+            check_kind(perturbation, Perturbation, "perturbations", expected)
         per_perturbation = (len(x) + self.batch_size - 1) // self.batch_size
         with run.progress("evaluating", total=per_perturbation * (1 + 2 * len(perturbations))) as bar:
             started = time.monotonic()
@@ -111,7 +133,9 @@ class Evaluation:
         device, correct = _device(model), torch.zeros(len(x), dtype=torch.bool)
         for part in torch.split(torch.arange(len(x)), self.batch_size):
             with torch.no_grad():
-                correct[part] = (model(x[part].to(device)).argmax(1).cpu() == y[part]).bool()
+                outputs = model(x[part].to(device)).cpu()
+                # As for attacks: NaN is no answer, whatever the label.
+                correct[part] = (outputs.argmax(1) == y[part]) & ~outputs.isnan().any(1)
             bar.advance()
         return correct
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from robustsuite.errors import RobustsuiteError
+from robustsuite.arguments import check_kind
+from robustsuite.errors import InvalidInput, RobustsuiteError
 
 
 class NotWritable(RobustsuiteError, OSError):
@@ -23,8 +24,21 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_writable(path, error) from error
+        raise not_writable(path, error) from error
     return path
+
+
+def checked_path(path: object) -> Path:
+    """Give a path, whether it came as a text or as one.
+
+    Raises:
+        InvalidInput: something else, or a path that no file can have.
+    """
+    check_kind(path, (str, Path), "path", "the path of a file, a text or a pathlib.Path")
+    assert isinstance(path, str | Path)
+    if not str(path) or "\0" in str(path):
+        raise InvalidInput(f"path is {str(path)!r}; expected the path of a file")
+    return Path(path)
 
 
 @contextmanager
@@ -35,6 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises:
         NotWritable: no permission, or the disk is full.
+        InvalidInput: not a path.
 
     Example:
         >>> import tempfile
@@ -44,6 +59,7 @@ def replacing(path: Path) -> Iterator[Path]:
         ...     (Path(folder) / "note.txt").read_text()
         'whole'
     """
+    path = checked_path(path)
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -53,7 +69,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise error if isinstance(error, RobustsuiteError) else _not_writable(path, error) from error
+        raise error if isinstance(error, RobustsuiteError) else not_writable(path, error) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -80,6 +96,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _not_writable(path: Path, error: OSError) -> NotWritable:
-    reason = error.strerror or str(error)
+def not_writable(path: Path, error: Exception) -> NotWritable:
+    """Give the error that says which file could not be written, and why."""
+    reason = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
     return NotWritable(f"cannot write '{path}': {reason}; choose another place with --out, or free this one")

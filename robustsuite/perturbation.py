@@ -11,12 +11,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robustsuite import features, norms, seeding
+from robustsuite.arguments import check_kind, check_number, described
 from robustsuite.errors import InvalidInput
 from robustsuite.features import PerFeature
 from robustsuite.norms import pairing, pairing_of_sizes
@@ -327,11 +330,10 @@ class _Lp(Perturbation):
                 f"eps is {features.short(self.eps)}; expected finite numbers >= 0, in the input's units"
             )
         if self.clip is not None:
-            if len(self.clip) != 2 or not self.clip[0] < self.clip[1]:
-                raise InvalidInput(f"clip is {self.clip}; expected (lowest, highest) with lowest < highest")
-            object.__setattr__(self, "clip", (float(self.clip[0]), float(self.clip[1])))
+            object.__setattr__(self, "clip", _checked_clip(self.clip))
 
     def scaled(self, factor: float) -> _Lp:
+        check_number("factor", factor, least=0)
         return replace(self, eps=features.mapped(self.eps, lambda value: value * factor))
 
     def describe(self) -> str:
@@ -340,7 +342,9 @@ class _Lp(Perturbation):
     def _ends(self, x: Tensor, unit: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         features.check_finite(x)
         scale = features.spread(self.eps, x, "eps")
-        scale = scale if unit is None else scale * unit
+        if unit is not None:
+            _check_unit(unit, x)
+            scale = scale * unit
         lower, upper = x - scale, x + scale
         if self.clip is not None:
             low, high = self.clip
@@ -353,6 +357,34 @@ class _Lp(Perturbation):
             lower, upper = lower.clamp(low, high), upper.clamp(low, high)
             return x.clamp(low, high), scale, lower, upper  # data scaled by 255 may be an ulp outside
         return features.owned(x), scale, lower, upper
+
+
+def _checked_clip(clip: Any) -> tuple[float, float]:
+    """Give a clip range as two floats.
+
+    Raises:
+        InvalidInput: not two finite numbers in rising order.
+    """
+    clip = tuple(clip.tolist()) if hasattr(clip, "tolist") and getattr(clip, "ndim", 0) == 1 else clip
+    numbers = isinstance(clip, tuple | list) and all(
+        isinstance(end, Real) and not isinstance(end, bool) and math.isfinite(end) for end in clip
+    )
+    if not numbers or len(clip) != 2 or not clip[0] < clip[1]:
+        shown = clip if isinstance(clip, tuple) else described(clip)
+        raise InvalidInput(
+            f"clip is {shown}; expected (lowest, highest), finite numbers with lowest < highest"
+        )
+    return float(clip[0]), float(clip[1])
+
+
+def _check_unit(unit: object, x: Tensor) -> None:
+    way_out = f"a tensor of x's shape {tuple(x.shape)}, such as x.abs()"
+    check_kind(unit, Tensor, "unit", way_out)
+    assert isinstance(unit, Tensor)
+    if unit.shape != x.shape or unit.device != x.device:
+        raise InvalidInput(f"unit is {described(unit)} on {unit.device}; expected {way_out}, on {x.device}")
+    if not bool((torch.isfinite(unit) & (unit >= 0)).all()):
+        raise InvalidInput("unit has negative, NaN or infinite values; expected sizes >= 0, such as x.abs()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,11 +437,7 @@ class Box(Perturbation):
     def __post_init__(self) -> None:
         object.__setattr__(self, "lower", features.frozen(self.lower, "lower"))
         object.__setattr__(self, "upper", features.frozen(self.upper, "upper"))
-        low, high = (torch.as_tensor(end, dtype=torch.float64) for end in (self.lower, self.upper))
-        if not bool(torch.isfinite(low).all() & torch.isfinite(high).all() & (low <= high).all()):
-            raise InvalidInput(
-                f"box has lower {features.short(self.lower)}, upper {features.short(self.upper)}; expected finite lower <= upper"
-            )
+        features.check_ends(self.lower, self.upper, ("lower", "upper"), "box")
 
     def around(self, x: Float[Tensor, "batch *input"]) -> BoxRegion:
         features.check_finite(x)
@@ -418,7 +446,7 @@ class Box(Perturbation):
 
     def scaled(self, factor: float) -> Box:
         """Give the box shrunk (or grown) about its middle."""
-
+        check_number("factor", factor, least=0)
         lower, upper = (torch.as_tensor(end, dtype=torch.float64) for end in (self.lower, self.upper))
         middle, half = (lower + upper) / 2, factor * (upper - lower) / 2
         return Box(features.frozen(middle - half, "lower"), features.frozen(middle + half, "upper"))

@@ -19,6 +19,7 @@ from typing import Annotated, ClassVar
 import tyro
 
 from robustsuite import files, serialization
+from robustsuite.arguments import check_fields, check_kind
 from robustsuite.errors import InvalidInput
 from robustsuite.records import Record
 from robustsuite.runs import Run
@@ -33,6 +34,9 @@ class Recipe(ABC):
         description: one line for `robustsuite list`.
         seed: of everything random in the run, >= 0.
         device: "cpu", "cuda", "cuda:1" ...
+
+    Raises:
+        InvalidInput: a value outside its range, here and in all recipes: before anything is written.
     """
 
     domain: ClassVar[str]
@@ -41,6 +45,10 @@ class Recipe(ABC):
     description: Annotated[str, tyro.conf.Suppress] = ""
     seed: int = 0
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_fields(self, "seed", integer=True, least=0)
+        check_kind(self.device, str, "device", "a name such as 'cpu' or 'cuda:1'")
 
     @abstractmethod
     def train(self, run: Run) -> None:
@@ -130,10 +138,13 @@ def load_json(path: Path) -> Recipe:
     Raises:
         InvalidInput: missing, not JSON, an unknown class or field, or a value of the wrong type.
     """
+    path = files.checked_path(path)
     try:
         recipe: Recipe = serialization.from_json(path.read_text(encoding="utf-8"), Recipe)
     except FileNotFoundError:
         raise InvalidInput(f"no recipe at '{path}'; 'robustsuite train RECIPE' writes one") from None
-    except (InvalidInput, UnicodeDecodeError) as error:
-        raise InvalidInput(f"recipe '{path}': {error}") from None
+    except (InvalidInput, OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            f"recipe '{path}': {error}; put a whole copy in its place, or train anew"
+        ) from None
     return recipe

@@ -6,7 +6,6 @@ report draws them.
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustsuite import files
+from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -77,8 +77,11 @@ class Record:
 
     def __post_init__(self) -> None:
         where = f"record of {self.metric} of '{self.subject}'"
-        if not math.isfinite(self.value):
-            raise InvalidInput(f"{where} has value {self.value}; expected a finite number")
+        check_number(f"value of the {where}", self.value)
+        for name in ("low", "high"):
+            check_kind(
+                getattr(self, name), (int, float), f"{name} of the {where}", "a number, or NaN for none"
+            )
         # Rounding may put an end of the interval a few ulps inside the value.
         slack = 1e-9 * (1 + abs(self.value))
         if self.low > self.value + slack or self.high < self.value - slack:
@@ -86,11 +89,10 @@ class Record:
                 f"{where} has value {self.value} outside its interval [{self.low}, {self.high}]; "
                 "expected low <= value <= high"
             )
-        if self.n < 1 or self.seed < 0 or self.queries < 0 or not self.seconds >= 0:
-            raise InvalidInput(
-                f"{where} has n {self.n}, seed {self.seed}, seconds {self.seconds}, queries {self.queries}; "
-                "expected n >= 1 and the others >= 0"
-            )
+        check_number(f"n of the {where}", self.n, integer=True, least=1)
+        for name in ("seed", "queries"):
+            check_number(f"{name} of the {where}", getattr(self, name), integer=True, least=0)
+        check_number(f"seconds of the {where}", self.seconds, least=0)
 
     @property
     def key(self) -> tuple[str | int, ...]:
@@ -114,7 +116,10 @@ def write(records: Iterable[Record], path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [asdict(record) for record in records]
+    found = list(records)
+    for record in found:
+        check_kind(record, Record, "records", "a list of Record(...)")
+    rows = [asdict(record) for record in found]
     table = pa.Table.from_pylist(rows, schema=_schema())
     with files.replacing(path) as temporary:
         pq.write_table(table, temporary)
@@ -129,6 +134,7 @@ def read(path: Path) -> list[Record]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    path = files.checked_path(path)
     again = "measure again with 'robustsuite evaluate RUN_DIR'"
     try:
         table = pq.ParquetFile(path).read()
@@ -155,6 +161,7 @@ def append(records: Sequence[Record], path: Path) -> None:
         InvalidInput: the present file is damaged.
         NotWritable: no permission to write there.
     """
+    path = files.checked_path(path)
     known = {record.key: record for record in (read(path) if path.exists() else [])}
     known.update({record.key: record for record in records})
     write(known.values(), path)

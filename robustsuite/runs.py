@@ -9,15 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from robustsuite import files, serialization
-from robustsuite.errors import InvalidInput
+from robustsuite.arguments import check_kind
+from robustsuite.errors import InvalidInput, RobustsuiteError
+
+_RESERVED = '/\\<>:"|?*'
+_DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))}
+"""What Windows takes for a device, whatever the folder."""
 
 _SECONDS_BETWEEN_EVENTS = 0.1
 
@@ -87,7 +94,7 @@ class Run:
     _owned: Any = field(default=None, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "path", Path(self.path))
+        object.__setattr__(self, "path", files.checked_path(self.path))
         object.__setattr__(self, "_scalars", _Scalars(self.metrics))
 
     @classmethod
@@ -116,12 +123,18 @@ class Run:
         """
         text = serialization.to_json(recipe)
         run = cls(path, resume=resume, listener=listener)
+        for folder in (run.path, run.checkpoints, run.metrics):
+            if folder.is_symlink():
+                raise InvalidInput(
+                    f"'{folder}' is a link to '{folder.resolve()}'; expected a folder of the run's own: choose another "
+                    "--name or --out"
+                )
         if replace and not resume:
             run._clear()
         if resume:
             if not run.recipe_file.exists():
                 raise InvalidInput(f"no run at '{path}' to resume; start one without --resume")
-            different = serialization.differences(_read(run.recipe_file), text)
+            different = serialization.differences(read_recipe(run.recipe_file), text)
             if different:
                 raise InvalidInput(
                     f"run '{path}' has another recipe ({'; '.join(different)}); "
@@ -221,6 +234,14 @@ class Run:
         yield progress
         progress.to(event.total)
 
+    def withdraw(self) -> None:
+        """Remove what `create` made, where nothing was trained yet: the same name may be used at once."""
+        self._scalars.close()
+        if not self.resume and not (self.checkpoints.is_dir() and any(self.checkpoints.iterdir())):
+            self._clear()
+            with suppress(OSError):  # something else lies there
+                self.path.rmdir()
+
     def close(self) -> None:
         """Write what TensorBoard still holds back. `log` may be called again."""
         self._scalars.close()
@@ -233,15 +254,52 @@ class Run:
             file.unlink(missing_ok=True)
 
 
-def _read(recipe_file: Path) -> str:
-    text = recipe_file.read_text(encoding="utf-8")
+def read_recipe(recipe_file: Path) -> str:
+    """Give the text of a recipe.json.
+
+    Raises:
+        InvalidInput: it cannot be read, or is not whole.
+    """
     try:
+        text = recipe_file.read_text(encoding="utf-8")
         whole = isinstance(json.loads(text), dict)
-    except ValueError:
+    except (OSError, ValueError, RecursionError):
         whole = False
     if not whole:
-        raise InvalidInput(f"recipe '{recipe_file}' is damaged; start anew with another --name")
+        raise InvalidInput(
+            f"recipe '{recipe_file}' is damaged; put a whole copy in its place, or train anew with another --name"
+        )
     return text
+
+
+def plain_name(name: object) -> str:
+    """Check the name of a run: one folder name that means the same on every system, and leads nowhere else.
+
+    Raises:
+        InvalidInput: empty, a path, hidden, too long, or with characters that some systems reserve.
+    """
+    check_kind(name, str, "name", "the name of a folder, such as 'digits-1'")
+    assert isinstance(name, str)
+    odd = not name or name[0] == "." or name[-1] in ". " or name != name.strip() or len(name.encode()) > 200
+    reserved = any(character in _RESERVED or not character.isprintable() for character in name)
+    if odd or reserved or name.partition(".")[0].upper() in _DEVICES:
+        raise InvalidInput(
+            f"name is {name!r}; expected one plain folder name, such as 'digits-1': choose the place with --out"
+        )
+    return name
+
+
+@cache
+def _quieten_writer_threads() -> None:
+    """Have TensorBoard's threads print no traceback of an error that the next call raises anyway."""
+    before = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs, /) -> None:
+        own = type(arguments.thread).__module__.startswith("tensorboard.")
+        if not (own and isinstance(arguments.exc_value, OSError)):
+            before(arguments)
+
+    threading.excepthook = hook
 
 
 class _Scalars:
@@ -257,13 +315,28 @@ class _Scalars:
             from torch.utils.tensorboard import SummaryWriter
 
             files.make_folder(self._folder)
-            self._writer = SummaryWriter(
-                str(self._folder), purge_step=step if superseding else None, flush_secs=10
-            )
-        for name, value in scalars.items():
-            self._writer.add_scalar(name, float(value), step)
+            _quieten_writer_threads()
+            with self._told():
+                self._writer = SummaryWriter(
+                    str(self._folder), purge_step=step if superseding else None, flush_secs=10
+                )
+        with self._told():
+            for name, value in scalars.items():
+                self._writer.add_scalar(name, float(value), step)
 
     def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with self._told():
+                writer.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say in one line that the metrics cannot be written. TensorBoard writes in a thread of its own."""
+        try:
+            yield
+        except OSError as error:
             self._writer = None
+            raise (
+                error if isinstance(error, RobustsuiteError) else files.not_writable(self._folder, error)
+            ) from error

@@ -11,7 +11,7 @@ import hashlib
 import numpy as np
 import torch
 
-from robustsuite.errors import InvalidInput
+from robustsuite.arguments import check_generator, check_number
 
 
 def derive(seed: int, *path: str | int) -> int:
@@ -25,10 +25,9 @@ def derive(seed: int, *path: str | int) -> int:
         An integer in [0, 2**31), the same on every machine.
 
     Raises:
-        InvalidInput: `seed` is negative.
+        InvalidInput: `seed` is negative, or no integer.
     """
-    if seed < 0:
-        raise InvalidInput(f"seed is {seed}; expected an integer >= 0")
+    check_number("seed", seed, integer=True, least=0)
     text = repr((int(seed), *path)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") % 2**31
 
@@ -49,6 +48,7 @@ def example_seeds(count: int, *, generator: torch.Generator | None = None) -> to
     Noise made from these seeds (see `uniform`) belongs to its example: it does not depend on which other
     examples share the batch, nor on which of them are still being worked on.
     """
+    check_generator(generator)
     device = generator.device if generator is not None else "cpu"
     return torch.randint(-(2**63), 2**63 - 1, (count,), generator=generator, device=device)
 

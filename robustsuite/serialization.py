@@ -43,13 +43,15 @@ def from_json(text: str, kind: Any) -> Any:
     """
     try:
         value = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(f"not JSON: {error}") from None
     try:
         return _structure_open(value, kind)
     except RobustsuiteError:
         raise
     except Exception as error:  # noqa: BLE001  cattrs raises groups of many kinds
+        if isinstance(error, RecursionError):
+            raise InvalidInput("its lists are nested too deeply; expected a recipe of this suite") from None
         inner = _first_of_suite(error)
         reason = str(inner) if inner is not None else "; ".join(cattrs.transform_error(error, path="$"))
         raise InvalidInput(reason) from None

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robustsuite import features, seeding
+from robustsuite.arguments import check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.features import PerFeature
 from robustsuite.norms import pairing
@@ -113,16 +114,10 @@ class L0(Perturbation):
     high: PerFeature
 
     def __post_init__(self) -> None:
-        if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < 0:
-            raise InvalidInput(f"budget is {self.budget!r}; expected a number of features, an integer >= 0")
+        check_number("budget", self.budget, integer=True, least=0)
         object.__setattr__(self, "low", features.frozen(self.low, "low"))
         object.__setattr__(self, "high", features.frozen(self.high, "high"))
-        low, high = (torch.as_tensor(end, dtype=torch.float64) for end in (self.low, self.high))
-        if not bool(torch.isfinite(low).all() & torch.isfinite(high).all() & (low <= high).all()):
-            raise InvalidInput(
-                f"range has low {features.short(self.low)}, high {features.short(self.high)}; expected finite "
-                "low <= high"
-            )
+        features.check_ends(self.low, self.high, ("low", "high"), "range")
 
     def around(self, x: Float[Tensor, "batch *input"]) -> SparseRegion:
         features.check_finite(x)
@@ -137,6 +132,7 @@ class L0(Perturbation):
 
     def scaled(self, factor: float) -> L0:
         """Give the same range with a budget of `factor` times as many features, rounded down."""
+        check_number("factor", factor, least=0)
         return replace(self, budget=math.floor(self.budget * factor + 1e-9))
 
     def describe(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from robustsuite import features, seeding
+from robustsuite.arguments import check_callable, check_kind, check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.norms import pairing
 from robustsuite.perturbation import Perturbation, Region, Take
@@ -171,10 +172,15 @@ class Substitutions(Perturbation):
 
     def __post_init__(self) -> None:
         c, mask = self.candidates, self.mask
+        features.check_batch(c, "candidates")
         if c.dim() < 3 or not c.is_floating_point():
             raise InvalidInput(
                 f"candidates have shape {tuple(c.shape)} and dtype {c.dtype}; expected floating point vectors "
                 "(batch, positions, candidates, *vector)"
+            )
+        if mask is not None:
+            check_kind(
+                mask, Tensor, "mask", f"booleans of shape {tuple(c.shape[:3])}, or None for all candidates"
             )
         if mask is not None and (mask.shape != c.shape[:3] or mask.dtype != torch.bool):
             raise InvalidInput(
@@ -185,12 +191,8 @@ class Substitutions(Perturbation):
             raise InvalidInput(
                 "candidates have NaN or infinite values; remove them, or leave them out by the mask"
             )
-        if self.budget is not None and (isinstance(self.budget, bool) or not self.budget >= 0):
-            raise InvalidInput(
-                f"budget is {self.budget}; expected a number of positions >= 0, or None for any"
-            )
-        if not 0 <= self.share <= 1:
-            raise InvalidInput(f"share is {self.share}; expected a number in [0, 1]")
+        check_number("budget", self.budget, integer=True, least=0, optional=True)
+        check_number("share", self.share, least=0, most=1)
 
     @classmethod
     def from_tokens(
@@ -214,6 +216,10 @@ class Substitutions(Perturbation):
         Raises:
             InvalidInput: tokens are not numbers of shape (batch, positions), or a synonym's number is out of range.
         """
+        numbers = "a tensor of shape (batch, positions) with numbers of words"
+        check_kind(tokens, Tensor, "tokens", numbers)
+        check_callable(embed, "embed", "a function from numbers to vectors, such as an nn.Embedding")
+        check_kind(synonyms, Mapping, "synonyms", "a dict from a word's number to those of its synonyms")
         if tokens.dim() != 2 or tokens.is_floating_point():
             raise InvalidInput(
                 f"tokens have shape {tuple(tokens.shape)} and dtype {tokens.dtype}; expected (batch, positions) "
@@ -226,14 +232,14 @@ class Substitutions(Perturbation):
         rows = [
             [*some, *[word] * (most - len(some))] for word, some in zip(words.tolist(), others, strict=True)
         ]
-        numbers = torch.tensor(rows, dtype=tokens.dtype, device=tokens.device).view(len(words), most)
+        table = torch.tensor(rows, dtype=tokens.dtype, device=tokens.device).view(len(words), most)
         counts = torch.tensor([len(some) for some in others], dtype=torch.long, device=tokens.device)
         mask = torch.arange(most, device=tokens.device) < counts[at].unsqueeze(2)
         try:
-            vectors = embed(numbers[at])
+            vectors = embed(table[at])
         except IndexError:
             raise InvalidInput(
-                f"synonyms have numbers up to {int(numbers.max())}, which the embedding does not have; "
+                f"synonyms have numbers up to {int(table.max())}, which the embedding does not have; "
                 "leave out words that are not in its vocabulary (see synonym_numbers)"
             ) from None
         return cls(vectors, mask, budget)
@@ -256,6 +262,7 @@ class Substitutions(Perturbation):
 
     def scaled(self, factor: float) -> Substitutions:
         """Give the same candidates at `factor` times the distance, the share of the way at most 1."""
+        check_number("factor", factor, least=0)
         return replace(self, share=min(1.0, self.share * factor))
 
     def describe(self) -> str:
@@ -272,6 +279,7 @@ def synonym_numbers(
         vocabulary: the number of each word; words that it lacks are left out.
         most: synonyms kept for each word, >= 1; None: all.
     """
+    check_number("most", most, integer=True, least=1, optional=True)
     found: dict[int, tuple[int, ...]] = {}
     for word, others in synonyms.items():
         known = [vocabulary[other] for other in others if other in vocabulary and other != word]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 
@@ -16,6 +17,12 @@ if "ROBUSTSUITE_DATA" not in os.environ and _BESIDE.is_dir():
 os.environ.setdefault("COLUMNS", "120")  # the width of tables and help texts
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switch the annotation checks of the test run off: users get the suite's own message."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
-import jaxtyping
 import numpy as np
 import pytest
 import torch
@@ -36,12 +37,6 @@ PERTURBATIONS: list[Perturbation] = [
 _CLIPPED = [p for p in PERTURBATIONS if isinstance(p, L1 | L2) and p.clip is not None]
 
 everywhere = pytest.mark.parametrize("perturbation", PERTURBATIONS, ids=str)
-
-
-@pytest.fixture
-def as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch the annotation checks of the test run off: users get the suite's own message."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def _inputs(batch: int = 4, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -277,6 +272,70 @@ def test_wrong_radius(kind: type[Linf], eps: float) -> None:
         kind(eps)
 
 
+def _any(value: Any) -> Any:
+    """Give a value of a wrong type, unseen by the checker of types."""
+    return value
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Linf([]), "eps holds no numbers"),
+        (lambda: Linf(torch.zeros(0)), "eps holds no numbers"),
+        (lambda: Linf(((0.1, 0.2), (0.1,))), "every row as long as the others"),
+        (lambda: Linf("0.1"), "eps is '0.1'; expected a number"),
+        (lambda: Linf(True), "eps is True; expected a number"),
+        (lambda: Linf(_any({"eps": 0.1})), "eps is a dict of 1; expected a number"),
+        (lambda: Linf(0.1, clip=_any(0.5)), r"clip is 0.5; expected \(lowest, highest\)"),
+        (lambda: Linf(0.1, clip=_any(("low", "high"))), "expected .lowest, highest., finite numbers"),
+        (lambda: Linf(0.1, clip=(0, float("inf"))), "finite numbers"),
+        (lambda: Box((0.0, 0.0), (1.0, 1.0, 1.0)), r"lower of shape \(2,\) and upper of shape \(3,\)"),
+        (lambda: L0(1, (0.0, 0.0), (1.0,)), r"low of shape \(2,\) and high of shape \(1,\)"),
+        (lambda: Linf(0.1).scaled(float("nan")), "factor is nan; expected a number >= 0"),
+        (lambda: L0(3, 0, 1).scaled(float("nan")), "factor is nan"),
+        (lambda: Box(0, 1).scaled(-1.0), "factor is -1.0"),
+    ],
+)
+def test_wrong_values_are_named(make: Callable[[], Perturbation], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        make()
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.zeros((2, 3)), "x is a ndarray of shape .2, 3. .*torch.as_tensor"),
+        ([[0.0, 1.0]], "x is a list of 1; expected a tensor"),
+        (torch.eye(3).to_sparse(), "sparse_coo form; expected a dense tensor"),
+        (torch.zeros(2, 3, device="meta"), "'meta' and has no values"),
+        (torch.tensor(0.5), "a single number and not a batch"),
+        (torch.zeros(2, 3, dtype=torch.int64), "expected floating point"),
+        (torch.zeros(2, 3, dtype=torch.complex64), "expected floating point"),
+    ],
+    ids=str,
+)
+def test_what_is_no_batch_of_examples_is_refused(x: Any, message: str) -> None:
+    for perturbation in (Linf(0.1), L2(0.1), Box(0, 1), L0(1, 0, 1)):
+        with pytest.raises(InvalidInput, match=message):
+            perturbation.around(x)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+def test_a_unit_is_a_size_for_each_feature() -> None:
+    x = torch.rand(2, 3)
+    units: list[tuple[Any, str]] = [
+        (0.5, "unit is 0.5"),
+        (x[:1], r"unit is a Tensor of shape \(1, 3\)"),
+        (-x, "negative"),
+        (x * torch.nan, "NaN"),
+    ]
+    for unit, message in units:
+        with pytest.raises(InvalidInput, match=message):
+            Linf(0.1).around(x, unit=unit)
+
+
 def test_wrong_values() -> None:
     with pytest.raises(InvalidInput, match="eps is 'big'; expected a number"):
         Linf("big")
@@ -287,7 +346,7 @@ def test_wrong_values() -> None:
     with pytest.raises(InvalidInput, match="finite lower <= upper"):
         Box((0.0, 1.0), (float("nan"), 2.0))
     for budget in (-1, True):
-        with pytest.raises(InvalidInput, match="number of features, an integer >= 0"):
+        with pytest.raises(InvalidInput, match=r"budget is (-1|True); expected an integer >= 0"):
             L0(budget, 0, 1)
     with pytest.raises(InvalidInput, match="finite low <= high"):
         L0(1, 1, 0)

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from robustsuite.arguments import check_fields, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -60,6 +61,7 @@ class MLP:
         _check_sizes("widths", self.widths)
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
+        _check_images(shape, classes)
         sizes = (shape[0] * shape[1] * shape[2], *self.widths)
         layers: list[nn.Module] = [nn.Flatten()]
         for inputs, outputs in pairwise(sizes):
@@ -85,13 +87,20 @@ class ConvNet:
     deviation: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_sizes("channels", (*self.channels, self.hidden) if self.channels else ())
-        if self.repeats < 0 or not self.deviation > 0:
-            raise InvalidInput(
-                f"repeats is {self.repeats} and deviation {self.deviation}; expected repeats >= 0, deviation > 0"
-            )
+        _check_sizes("channels", self.channels)
+        check_fields(self, "hidden", integer=True, least=1)
+        check_fields(self, "repeats", integer=True, least=0)
+        check_fields(self, "mean")
+        check_fields(self, "deviation", above=0)
 
     def build(self, shape: Shape, classes: int) -> nn.Module:
+        _check_images(shape, classes)
+        most = (max(shape[1:]) - 1).bit_length()
+        if len(self.channels) > max(most, 1):
+            raise InvalidInput(
+                f"channels has {len(self.channels)} entries, each of which halves the image, of {shape[1]}x{shape[2]}; "
+                f"expected at most {max(most, 1)}, down to one pixel"
+            )
         layers: list[nn.Module] = []
         if (self.mean, self.deviation) != (0.0, 1.0):
             layers.append(Normalization(self.mean, self.deviation))
@@ -106,5 +115,18 @@ class ConvNet:
 
 
 def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:
-    if not sizes or min(sizes) < 1:
-        raise InvalidInput(f"{name} is {sizes}; expected at least one size, each >= 1")
+    if not isinstance(sizes, tuple) or not sizes:
+        raise InvalidInput(f"{name} is {sizes}; expected at least one size, as a tuple of integers >= 1")
+    check_numbers(name, sizes, integer=True, least=1)
+
+
+def _check_images(shape: Shape, classes: int) -> None:
+    """Check what a network is built for.
+
+    Raises:
+        InvalidInput: not (channels, height, width), or fewer than two classes.
+    """
+    if not isinstance(shape, tuple) or len(shape) != 3:
+        raise InvalidInput(f"shape is {shape}; expected that of one image, (channels, height, width)")
+    check_numbers("shape", shape, integer=True, least=1)
+    check_number("classes", classes, integer=True, least=2)

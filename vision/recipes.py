@@ -8,6 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from robustsuite import seeding
+from robustsuite.arguments import check_callable, check_fields, check_kind
 from robustsuite.data import ImageData, load_images
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.perturbation import Linf, Perturbation
@@ -46,7 +47,7 @@ class Classification(Recipe):
         interval_start: whether the weights start small enough for interval bounds (Shi et al. 2021).
         perturbations: threat models to measure.
         evaluation: the attack and the certificates.
-        measured: number of test images that are measured, from the first; None for all.
+        measured: number of test images that are measured, >= 1, from the first; None for all.
         download: whether data that is not here may be fetched from the Hub.
     """
 
@@ -63,8 +64,22 @@ class Classification(Recipe):
     measured: int | None = None
     download: bool = False
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_fields(self, "measured", integer=True, least=1, optional=True)
+        expected = "a description of a network, such as ConvNet()"
+        check_kind(self.architecture, Architecture, "architecture", expected)
+        check_callable(self.objective, "objective", "a training objective such as Standard()")
+        check_kind(self.training, Training, "training", "a Training(epochs=...)")
+        check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
+        check_kind(self.perturbations, tuple, "perturbations", "a tuple of threat models such as Linf(0.1)")
+        for perturbation in self.perturbations:
+            check_kind(perturbation, Perturbation, "perturbations", "threat models such as Linf(0.1)")
+
     def train(self, run: Run) -> None:
         data = load_images(self.data, "train", download=self.download)
+        for perturbation in self.perturbations:  # what cannot be measured is refused before it is trained for
+            perturbation.around(data.x[:1])
         fit(
             self._model(data),
             self.objective,

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Perturbation
 
@@ -43,6 +44,7 @@ def ensure_inside(shown: Tensor, states: Tensor, perturbation: Perturbation, *, 
     Raises:
         InvalidInput: another shape, or a shown state outside B(s).
     """
+    check_kind(shown, Tensor, f"what adversary '{name}' showed", f"states of shape {tuple(states.shape)}")
     if shown.shape != states.shape:
         raise InvalidInput(
             f"adversary '{name}' showed states of shape {tuple(shown.shape)}; expected {tuple(states.shape)}"

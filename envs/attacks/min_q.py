@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from robustsuite import attacks
+from robustsuite.arguments import check_fields
 from robustsuite.attacks import Targeted, losses
-from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Perturbation
 
 from ..q_function import QFunction
@@ -32,8 +32,7 @@ class MinQ:
     steps: int = 10
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise InvalidInput(f"steps is {self.steps}; expected >= 1")
+        check_fields(self, "steps", integer=True, least=1)
 
     @property
     def name(self) -> str:

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from robustsuite import attacks
+from robustsuite.arguments import check_fields
 from robustsuite.attacks import losses
-from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Perturbation
 
 from ..q_function import QFunction
@@ -35,8 +35,7 @@ class PGDOnQ:
     restarts: int = 1
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.restarts < 1:
-            raise InvalidInput(f"steps is {self.steps} and restarts {self.restarts}; expected both >= 1")
+        check_fields(self, "steps", "restarts", integer=True, least=1)
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from robustsuite import attacks
+from robustsuite.arguments import check_fields
 from robustsuite.attacks import Targeted, losses
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Perturbation
@@ -33,8 +34,8 @@ class TowardAction:
     steps: int = 10
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.action < 0:
-            raise InvalidInput(f"steps is {self.steps} and action {self.action}; expected >= 1 and >= 0")
+        check_fields(self, "steps", integer=True, least=1)
+        check_fields(self, "action", integer=True, least=0)
 
     @property
     def name(self) -> str:
@@ -50,7 +51,7 @@ class TowardAction:
     ) -> Float[Tensor, "batch *observation"]:
         if self.action >= q.actions:
             raise InvalidInput(
-                f"the wanted action is {self.action}; the agent has actions 0..{q.actions - 1}"
+                f"the wanted action is {self.action}; expected one of the agent's, 0..{q.actions - 1}"
             )
         if bool((q.greedy(states) == self.action).all()):
             return states.detach().clone()

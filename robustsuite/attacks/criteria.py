@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from robustsuite.arguments import check_callable, check_labels, described
 from robustsuite.attacks.losses import Loss
 from robustsuite.errors import InvalidInput
 
@@ -25,6 +25,18 @@ class Criterion(Protocol):
 
     def select(self, index: Tensor) -> Criterion:
         """Keep the examples that `index` picks."""
+
+
+def check_parts(loss: object, criterion: object) -> None:
+    """Check what an attack maximises and what it counts as adversarial.
+
+    Raises:
+        InvalidInput: a loss that cannot be called, or something that is no criterion.
+    """
+    check_callable(loss, "loss", "a function of (outputs, y) from robustsuite.attacks.losses")
+    if isinstance(criterion, type) or not isinstance(criterion, Criterion):
+        expected = "a criterion such as Misclassification() or Targeted(labels)"
+        raise InvalidInput(f"criterion is {described(criterion)}; expected {expected}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +64,7 @@ class Targeted:
     labels: Tensor
 
     def __post_init__(self) -> None:
-        if self.labels.dim() != 1 or self.labels.dtype not in (torch.int64, torch.int32):
-            raise InvalidInput(
-                f"target labels have shape {tuple(self.labels.shape)} and dtype {self.labels.dtype}; "
-                "expected (batch,) class indices"
-            )
+        check_labels(self.labels, name="target labels")
 
     def met(self, outputs: Tensor, y: Tensor) -> Bool[Tensor, " batch"]:
         return outputs.argmax(1) == self.labels.to(outputs.device)

@@ -11,11 +11,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from robustsuite.attacks.criteria import Criterion
-from robustsuite.errors import InvalidInput
+from robustsuite import features
+from robustsuite.arguments import check_callable, check_kind, check_labels, described
+from robustsuite.attacks.criteria import Criterion, Targeted
+from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.perturbation import Perturbation, Region
 
 Model = Callable[[Tensor], Tensor]
+
+_STEEP = 1e15
+"""Takes the place of an infinite gradient; its square is finite in float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,29 @@ class Attack(Protocol):
         """Attack `model` on the examples `x` with labels `y` inside `perturbation`."""
 
 
+class NotANumber(InvalidInput, ArithmeticError):
+    """A model gives NaN where nothing was perturbed: there is no class to attack."""
+
+
+def checked_region(model: Model, x: Tensor, perturbation: Perturbation) -> Region:
+    """Check what every attack takes, and bind the perturbation to the clean examples.
+
+    Raises:
+        InvalidInput: a model that cannot be called, no batch of examples, or no perturbation.
+    """
+    check_callable(
+        model, "model", "a module, or a function from a batch of inputs to outputs (batch, classes)"
+    )
+    check_kind(
+        perturbation,
+        Perturbation,
+        "perturbation",
+        "a threat model such as Linf(0.1), not yet bound to a batch",
+    )
+    features.check_batch(x, "x")
+    return perturbation.around(x.detach())
+
+
 class Search:
     """The state of one attack on one batch: best inputs so far, who is done, and the queries spent.
 
@@ -65,13 +93,11 @@ class Search:
     """
 
     def __init__(self, model: Model, x: Tensor, y: Tensor, region: Region, criterion: Criterion) -> None:
-        if y.shape != (len(x),) or y.is_floating_point():
-            way_out = "; for one-hot labels pass labels.argmax(1)" if y.dim() == 2 else ""
-            raise InvalidInput(
-                f"labels have shape {tuple(y.shape)} and dtype {y.dtype}; "
-                f"expected (batch,) = ({len(x)},) class indices{way_out}"
-            )
+        check_labels(y, len(x), device=x.device)
+        if isinstance(criterion, Targeted):
+            check_labels(criterion.labels, len(x), name="target labels")
         self._model, self._y, self._criterion = model, y, criterion
+        self._met = False  # whether the model was seen to take the examples and to give what is expected
         self.region = region
         self.best = x.detach().clone()
         self.success = torch.zeros(len(x), dtype=torch.bool, device=x.device)
@@ -85,17 +111,42 @@ class Search:
     def try_inputs(self, index: Tensor, inputs: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
         """Run the model on `inputs` for the examples `index` and keep those that are better."""
         with torch.no_grad():
-            self._keep(index, inputs, self._model(inputs), loss)
+            self._keep(index, inputs, self._outputs(inputs), loss)
 
     def gradient(self, index: Tensor, inputs: Tensor, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """Do as `try_inputs`, and give the gradient of the attack's objective at `inputs`."""
         inputs = inputs.detach().requires_grad_()
         with torch.enable_grad():
-            outputs = self._model(inputs)
+            outputs = self._outputs(inputs)
             objective = self._criterion.select(index).objective(loss, outputs, self._y[index])
-            (gradient,) = torch.autograd.grad(objective.sum(), inputs)
+            gradient = None
+            if objective.requires_grad:
+                (gradient,) = torch.autograd.grad(objective.sum(), inputs, allow_unused=True)
+        if gradient is None:
+            raise InvalidInput(
+                "the model's outputs have no gradient by its input; expected a differentiable model: look for "
+                "no_grad, detach, argmax or numpy in its forward"
+            )
         self._keep(index, inputs.detach(), outputs.detach(), loss)
-        return gradient
+        # A step along NaN would leave the region: such a coordinate stays.
+        return gradient.nan_to_num(nan=0.0, posinf=_STEEP, neginf=-_STEEP)
+
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        """Run the model; the first time, on the clean examples, check what it gives."""
+        if self._met:
+            return self._model(inputs)
+        outputs = first_outputs(self._model, inputs)
+        check_labels(self._y, classes=outputs.shape[1])
+        if isinstance(self._criterion, Targeted):
+            check_labels(self._criterion.labels, classes=outputs.shape[1], name="target labels")
+        bad = outputs.detach().isnan().any(1)
+        if bool(bad.any()):
+            raise NotANumber(
+                f"the model gives NaN on the clean x, first in example {int(bad.nonzero()[0, 0])}; expected numbers: "
+                "mend its weights, or leave that example out"
+            )
+        self._met = True
+        return outputs
 
     def _keep(
         self, index: Tensor, inputs: Tensor, outputs: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
@@ -117,6 +168,37 @@ class Search:
             distance=self.region.distance(self.best),
             queries=self._queries,
         )
+
+
+def first_outputs(model: Model, inputs: Tensor) -> Tensor:
+    """Run a model for the first time.
+
+    Raises:
+        InvalidInput: it does not take such inputs, or gives something else than outputs (batch, classes).
+    """
+    try:
+        outputs = model(inputs)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if isinstance(error, RobustsuiteError):
+            raise
+        own = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+        has = f", its parameters are {own.dtype} on {own.device}" if own is not None else ""
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInput(
+            f"the model does not take x of shape {tuple(inputs.shape)}, {inputs.dtype} on {inputs.device}{has} ({reason}); "
+            "pass what it was made for, x.to(dtype) or x.to(device)"
+        ) from error
+    if (
+        isinstance(outputs, Tensor)
+        and outputs.dim() == 2
+        and len(outputs) == len(inputs)
+        and outputs.shape[1] > 1
+    ):
+        return outputs
+    raise InvalidInput(
+        f"the model gives {described(outputs)}; expected a tensor (batch, classes) with batch {len(inputs)} and two "
+        "classes or more: wrap it in a module that returns the logits"
+    )
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from robustsuite.attacks import losses
-from robustsuite.attacks.criteria import Criterion, Misclassification
-from robustsuite.attacks.driver import AttackResult, Model, Search, frozen_parameters
+from robustsuite.attacks.criteria import Criterion, Misclassification, check_parts
+from robustsuite.attacks.driver import AttackResult, Model, Search, checked_region, frozen_parameters
 from robustsuite.perturbation import Perturbation
 
 
@@ -28,6 +28,9 @@ class FGSM:
     loss: losses.Loss = losses.cross_entropy
     criterion: Criterion = Misclassification()
 
+    def __post_init__(self) -> None:
+        check_parts(self.loss, self.criterion)
+
     def __call__(
         self,
         model: Model,
@@ -37,7 +40,7 @@ class FGSM:
         *,
         generator: torch.Generator | None = None,
     ) -> AttackResult:
-        region = perturbation.around(x.detach())
+        region = checked_region(model, x, perturbation)
         with frozen_parameters(model):
             search = Search(model, region.center, y, region, self.criterion)
             gradient = search.gradient(search.active(), region.center, self.loss)

@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from robustsuite.errors import InvalidInput
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -36,6 +38,13 @@ def difference_of_logits_ratio(
 
     Unlike cross entropy it does not change when the logits are shifted or scaled. Needs three classes or more.
     Source: Croce and Hein 2020, equation 6.
+
+    Raises:
+        InvalidInput: fewer than three classes.
     """
+    if logits.shape[1] < 3:
+        raise InvalidInput(
+            f"difference_of_logits_ratio got {logits.shape[1]} classes; expected three or more: take losses.margin"
+        )
     ordered = logits.topk(3, dim=1).values
     return margin(logits, y) / (ordered[:, 0] - ordered[:, 2]).clamp(min=1e-12)

@@ -9,9 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from robustsuite import seeding
+from robustsuite.arguments import check_callable, check_fields, check_flags
 from robustsuite.attacks import losses, step_rules
-from robustsuite.attacks.criteria import Criterion, Misclassification
-from robustsuite.attacks.driver import AttackResult, Model, Search, frozen_parameters
+from robustsuite.attacks.criteria import Criterion, Misclassification, check_parts
+from robustsuite.attacks.driver import AttackResult, Model, Search, checked_region, frozen_parameters
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Perturbation
 
@@ -45,12 +46,11 @@ class PGD:
     criterion: Criterion = Misclassification()
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.restarts < 1:
-            raise InvalidInput(f"steps is {self.steps} and restarts {self.restarts}; expected both >= 1")
-        if self.step_size is not None and not self.step_size > 0:
-            raise InvalidInput(
-                f"step_size is {self.step_size}; expected > 0, in units of the region's radius"
-            )
+        check_fields(self, "steps", "restarts", integer=True, least=1)
+        check_fields(self, "step_size", above=0, optional=True)
+        check_flags(self, "random_start")
+        check_callable(self.step_rule, "step_rule", "a function from robustsuite.attacks.step_rules")
+        check_parts(self.loss, self.criterion)
         if self.restarts > 1 and not self.random_start:
             raise InvalidInput(
                 f"restarts is {self.restarts} with random_start=False; every restart would be the same: "
@@ -66,7 +66,7 @@ class PGD:
         *,
         generator: torch.Generator | None = None,
     ) -> AttackResult:
-        region = perturbation.around(x.detach())
+        region = checked_region(model, x, perturbation)
         step_size = 2.5 / self.steps if self.step_size is None else self.step_size
         seeds = seeding.example_seeds(len(x), generator=generator).to(x.device)
         with frozen_parameters(model):

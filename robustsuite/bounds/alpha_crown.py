@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from robustsuite.arguments import check_number
+from robustsuite.bounds.arguments import Regions, check_memory, checked
 from robustsuite.bounds.backward import (
     MAX_MEMORY,
     Choose,
@@ -23,8 +25,7 @@ from robustsuite.bounds.crown import crown_passes, refine_with_planes, tighten
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Nonlinear, Program, Thetas
-from robustsuite.bounds.specs import Regions, as_output, as_regions, output_forms
-from robustsuite.errors import InvalidInput
+from robustsuite.bounds.specs import as_output, output_forms
 from robustsuite.perturbation import Region
 
 _INTERMEDIATE_SHARE = 4  # a step for the intermediate bounds per so many for the output
@@ -54,8 +55,8 @@ def alpha_crown(
         intermediate_steps: optimiser steps for each intermediate bound, >= 0; a quarter of `steps` by default. 0 keeps
             CROWN's intermediate bounds and optimises the output's alone: the larger part of the gain on many networks,
             for a fraction of the cost.
-        lr: of Adam, for choices that lie in [0, 1].
-        decay: of the learning rate per step.
+        lr: of Adam, for choices that lie in [0, 1]; > 0.
+        decay: of the learning rate per step, in (0, 1].
         The result carries no gradient.
 
     Raises:
@@ -68,10 +69,13 @@ def alpha_crown(
         needs no gradient through the intermediate bounds, so it can be split to fit the memory, and costs a
         fraction of the time.
     """
+    check_number("steps", steps, integer=True, least=0)
+    check_number("intermediate_steps", intermediate_steps, integer=True, least=0, optional=True)
+    check_number("lr", lr, above=0)
+    check_number("decay", decay, above=0, most=1)
     inner = math.ceil(steps / _INTERMEDIATE_SHARE) if intermediate_steps is None else intermediate_steps
-    if min(steps, inner) < 0:
-        raise InvalidInput(f"steps is {steps} and intermediate_steps {inner}; expected >= 0")
-    regions = as_regions(region)
+    check_memory(max_memory)
+    regions = checked(net, region, objective)
     with torch.no_grad():
         program = net.bind(regions)
         intervals = alpha_intervals(program, regions, steps=inner, lr=lr, decay=decay, max_memory=max_memory)

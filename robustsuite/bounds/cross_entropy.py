@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,12 +12,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from robustsuite.arguments import check_number
+from robustsuite.bounds.arguments import Regions, check_classifier, checked
 from robustsuite.bounds.backward import backward_bounds
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.ibp import propagate
 from robustsuite.bounds.relaxations.log_sum_exp import mean_decay
-from robustsuite.bounds.specs import Regions, as_regions, margins, output_forms
-from robustsuite.errors import InvalidInput
+from robustsuite.bounds.specs import margins, output_forms
+from robustsuite.perturbation import Region
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +64,8 @@ def margin_cross_entropy(
 
     Source: Wong and Kolter 2018, theorem 2; Zhang et al. 2020 (CROWN-IBP), equations 12 and 13.
     """
-    regions = as_regions(region)
-    rows = _margin_rows(net, labels, beta)
+    regions = checked(net, region)
+    rows = _margin_rows(net, regions, labels, beta)
     program = net.bind(regions)
     intervals = propagate(program, regions)
     form, cheap = output_forms(net, program, intervals, regions, rows, upper=False)
@@ -88,8 +91,8 @@ def fused_cross_entropy(
 
     Source: Xu et al. 2020 (auto_LiRPA), section 3.3 (loss fusion).
     """
-    regions = as_regions(region)
-    rows = _margin_rows(net, labels, beta)
+    regions = checked(net, region)
+    rows = _margin_rows(net, regions, labels, beta)
     program = net.bind(regions)
     intervals = propagate(program, regions)
     _, ends = output_forms(net, program, intervals, regions, rows, upper=beta > 0)
@@ -115,11 +118,9 @@ def fused_cross_entropy(
     )
 
 
-def _margin_rows(net: Graph, labels: Tensor, beta: float) -> Tensor:
-    if not 0 <= beta <= 1:
-        raise InvalidInput(f"beta is {beta}; expected a weight in [0, 1]")
-    if len(net.output_shape) != 1:
-        raise InvalidInput(f"the network's output has shape {net.output_shape}; expected (classes,)")
+def _margin_rows(net: Graph, regions: Sequence[Region], labels: Tensor, beta: float) -> Tensor:
+    check_number("beta", beta, least=0, most=1)
+    check_classifier(net, regions, labels)
     return margins(net.output_shape[0], labels)
 
 

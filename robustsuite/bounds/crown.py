@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from jaxtyping import Float
 from torch import Tensor
 
+from robustsuite.bounds.arguments import Regions, check_memory, checked
 from robustsuite.bounds.backward import (
     MAX_MEMORY,
     forms_of_all,
@@ -30,7 +31,7 @@ from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Nonlinear, Program
 from robustsuite.bounds.rules.convolution import Convolution
 from robustsuite.bounds.settling import Refine, put, settle
-from robustsuite.bounds.specs import Regions, as_regions, finish
+from robustsuite.bounds.specs import finish
 from robustsuite.norms import flat
 from robustsuite.perturbation import Region
 
@@ -55,7 +56,8 @@ def crown_ibp(
 
     Source: Zhang et al. 2020 (CROWN-IBP), section 3.2.
     """
-    regions = as_regions(region)
+    check_memory(max_memory)
+    regions = checked(net, region, objective)
     program = net.bind(regions)
     intervals = propagate(program, regions)
     return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)
@@ -81,7 +83,8 @@ def crown(
 
     Source: Zhang et al. 2018 (CROWN), section 3; adaptive lower slopes.
     """
-    regions = as_regions(region)
+    check_memory(max_memory)
+    regions = checked(net, region, objective)
     program = net.bind(regions)
     intervals = intervals_of(program, regions, max_memory=max_memory)
     return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)

@@ -9,12 +9,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from robustsuite.bounds.arguments import Regions, checked
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.ibp import step_interval
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, Input, Program
-from robustsuite.bounds.specs import Regions, as_output, as_regions, output_forms
+from robustsuite.bounds.specs import as_output, output_forms
 from robustsuite.errors import InvalidInput
 from robustsuite.norms import flat
 from robustsuite.perturbation import Region
@@ -37,7 +38,7 @@ def forward(
 
     Source: Xu et al. 2020, section 3.1 and appendix (forward mode perturbation analysis).
     """
-    regions = as_regions(region)
+    regions = checked(net, region, objective)
     if net.sound:
         raise InvalidInput(
             "forward has no analysis of rounding, and the network was traced with sound=True; use crown_ibp or crown"

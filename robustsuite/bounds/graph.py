@@ -17,6 +17,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from robustsuite.bounds import agreement, separation
 from robustsuite.bounds.baked import Snapshot, snapshot
 from robustsuite.bounds.calls import Call, calls_of
+from robustsuite.bounds.capture import check_capture, check_takes
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import TABLE
 from robustsuite.errors import InvalidInput, UnsupportedOperator
@@ -189,12 +190,10 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
         >>> b.lower.shape
         torch.Size([3, 1])
     """
-    examples = example if isinstance(example, tuple) else (example,)
-    for value in examples:
-        if not isinstance(value, Tensor) or value.dim() < 1 or len(value) < 1:
-            raise InvalidInput("example is not a batch; expected a tensor with the batch as its first axis")
+    examples = check_capture(module, example)
     first = tuple(value[:1].detach() for value in examples)
     with _eval_mode(module):
+        check_takes(module, first)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from robustsuite.bounds.arguments import Regions, checked
 from robustsuite.bounds.backward import MAX_MEMORY, in_chunks, lower_bound, neuron_forms
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
@@ -16,7 +17,7 @@ from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Ref, Step
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.rounding import rounding
-from robustsuite.bounds.specs import Regions, as_regions, finish
+from robustsuite.bounds.specs import finish
 from robustsuite.errors import UnboundedOutput
 from robustsuite.perturbation import Region
 
@@ -50,7 +51,7 @@ def ibp(
 
     Source: Gowal et al. 2018, section 3.
     """
-    regions = as_regions(region)
+    regions = checked(net, region, objective)
     program = net.bind(regions)
     intervals = propagate(program, regions)
     return finish(net, program, intervals, regions, objective, upper=upper, through_nonlinear=False)

@@ -15,7 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from robustsuite.arguments import check_kind, check_number
 from robustsuite.bounds.adjoint import Adjoint
+from robustsuite.bounds.arguments import Regions, check_method, checked
 from robustsuite.bounds.crown import crown
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.program import Affine, Input, Program, Ref, Shape, Step
@@ -30,7 +32,7 @@ from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.shape import Shift, expand, reshape, shift, transpose
 from robustsuite.bounds.rules.softmax import softmax
 from robustsuite.bounds.rules.table import constant_like
-from robustsuite.bounds.specs import Method, Regions
+from robustsuite.bounds.specs import Method
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import BoxRegion
 
@@ -70,6 +72,8 @@ def jacobian(net: Graph, *, argument: int = 0) -> Graph:
         >>> b.lower.shape
         torch.Size([5, 3, 2])
     """
+    check_kind(net, Graph, "net", "a graph: pass bounds.trace(module, example)")
+    check_number("argument", argument, integer=True)
     if not 0 <= argument < len(net.input_shapes):
         raise InvalidInput(
             f"argument is {argument} for a network of {len(net.input_shapes)} inputs; expected 0 to "
@@ -109,6 +113,8 @@ def lipschitz(
     """
     if p not in (1, 2, math.inf):
         raise InvalidInput(f"p is {p}; expected 1, 2 or inf")
+    check_method(method)
+    checked(net, region)
     bounds = method(jacobian(net, argument=argument), region)
     largest = torch.maximum(bounds.lower.abs(), bounds.upper.abs())
     inputs = math.prod(net.input_shapes[argument])

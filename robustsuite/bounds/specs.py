@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from robustsuite.arguments import check_labels, check_number
+from robustsuite.bounds.arguments import Regions, check_classifier, check_method, checked
 from robustsuite.bounds.backward import MAX_MEMORY, backward_bounds, identity_form
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.graph import Graph
@@ -18,8 +20,6 @@ from robustsuite.errors import InvalidInput
 from robustsuite.norms import flat
 from robustsuite.perturbation import Region
 
-Regions = Region | tuple[Region, ...]
-
 
 @runtime_checkable
 class Method(Protocol):
@@ -28,11 +28,6 @@ class Method(Protocol):
     def __call__(
         self, net: Graph, region: Regions, *, objective: Tensor | None = None, upper: bool = True
     ) -> Bounds: ...
-
-
-def as_regions(region: Regions) -> tuple[Region, ...]:
-    """Give a tuple of regions."""
-    return region if isinstance(region, tuple) else (region,)
 
 
 def objective_form(net: Graph, program: Program, objective: Tensor, *, like: Tensor) -> Dense:
@@ -109,15 +104,8 @@ def margins(num_classes: int, labels: Int[Tensor, " batch"]) -> Float[Tensor, "b
     Raises:
         InvalidInput: labels are no class indices in that range.
     """
-    if labels.dim() != 1 or labels.is_floating_point():
-        raise InvalidInput(
-            f"labels have shape {tuple(labels.shape)} and dtype {labels.dtype}; expected (batch,) class indices"
-            + ("; for one-hot labels pass labels.argmax(1)" if labels.dim() == 2 else "")
-        )
-    if len(labels) and not bool(((labels >= 0) & (labels < num_classes)).all()):
-        raise InvalidInput(
-            f"labels lie in [{int(labels.min())}, {int(labels.max())}]; expected [0, {num_classes - 1}]"
-        )
+    check_number("num_classes", num_classes, integer=True, least=2)
+    check_labels(labels, classes=num_classes)
     eye = torch.eye(num_classes, device=labels.device)
     others = torch.arange(num_classes - 1, device=labels.device).unsqueeze(0)
     others = others + (others >= labels.unsqueeze(1)).long()
@@ -147,12 +135,10 @@ def certified(
     """
     from robustsuite.bounds.crown import crown
 
-    if len(net.output_shape) != 1:
-        raise InvalidInput(f"the network's output has shape {net.output_shape}; expected (classes,)")
-    batch = len(as_regions(region)[0].center)
-    if len(labels) != batch:
-        raise InvalidInput(f"{len(labels)} labels for {batch} examples")
+    method = crown if method is None else method
+    check_method(method)
+    check_classifier(net, checked(net, region), labels)
     objective = margins(net.output_shape[0], labels)
     with torch.no_grad():
-        bounds = (method or crown)(net, region, objective=objective, upper=False)
+        bounds = method(net, region, objective=objective, upper=False)
     return (bounds.lower > 0).all(1)

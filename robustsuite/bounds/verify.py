@@ -15,11 +15,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from robustsuite.arguments import check_generator, check_number
+from robustsuite.bounds.arguments import Regions, check_finite, check_rows, checked
 from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.input_splitting import split_inputs
 from robustsuite.bounds.neuron_splitting import split_neurons
 from robustsuite.bounds.query import Point, Query, attack
-from robustsuite.bounds.specs import Regions, as_regions
 from robustsuite.errors import InvalidInput
 
 FEW_INPUTS = 20  # up to here, splitting inputs decides more than splitting neurons
@@ -73,8 +74,8 @@ def verify(
         net: from `trace`, in eval mode.
         region: from `Perturbation.around`, or a tuple with one region per input.
         objective: shape (specs, *output) or (batch, specs, *output).
-        offset: added to the rows; zero by default.
-        groups: the group of each row; each row alone by default.
+        offset: added to the rows, shape (specs,); zero by default.
+        groups: the group of each row, integers of shape (specs,); each row alone by default.
         timeout: seconds for each example, > 0.
         generator: for the attack's starting points.
 
@@ -87,14 +88,16 @@ def verify(
 
     Source: Bunel et al. 2020 (branch and bound); Wang et al. 2021 (2103.06624, beta-CROWN), section 3.
     """
-    if not timeout > 0:
-        raise InvalidInput(f"timeout is {timeout}; expected seconds > 0")
-    regions = as_regions(region)
+    check_number("timeout", timeout, above=0, endless=True)
+    check_generator(generator)
+    check_finite(objective, "objective")
+    regions = checked(net, region)
     center = regions[0].center
     rank = len(net.output_shape)
     if objective.dim() == rank + 1:
         objective = objective.unsqueeze(0).expand(len(center), *objective.shape)
-    if objective.shape[0] != len(center) or tuple(objective.shape[2:]) != net.output_shape:
+    fits = objective.dim() == rank + 2 and len(objective) == len(center) and objective.shape[1] > 0
+    if not fits or tuple(objective.shape[2:]) != net.output_shape:
         raise InvalidInput(
             f"objective has shape {tuple(objective.shape)}; expected (specs, *output) or (batch, specs, *output) "
             f"with batch {len(center)} and output {net.output_shape}"
@@ -102,6 +105,8 @@ def verify(
     specs = objective.shape[1]
     offset = torch.zeros(specs) if offset is None else offset
     groups = torch.arange(specs) if groups is None else groups
+    check_rows("offset", offset, specs, integer=False)
+    check_rows("groups", groups, specs, integer=True)
     verdicts = []
     for example in range(len(center)):
         index = torch.tensor([example], device=center.device)

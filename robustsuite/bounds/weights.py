@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import features
+from robustsuite.arguments import check_flags, check_kind, described
+from robustsuite.bounds.capture import check_capture
 from robustsuite.bounds.graph import Graph, trace
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import L1, L2, BoxRegion, Linf, Region
@@ -54,6 +56,12 @@ class Weights:
     relative: bool = False
 
     def __post_init__(self) -> None:
+        check_kind(self.threat, (Linf, L2, L1), "threat", "a ball such as Linf(0.01)")
+        check_flags(self, "relative")
+        if not isinstance(self.names, str | tuple | list):
+            raise InvalidInput(
+                f"names are {described(self.names)}; expected names of parameters, such as ('0.weight',)"
+            )
         names = (self.names,) if isinstance(self.names, str) else tuple(self.names)
         if not names or not all(isinstance(name, str) for name in names):
             raise InvalidInput(
@@ -68,7 +76,7 @@ class Weights:
             InvalidInput: a name fits no parameter, or the module cannot be captured.
             UnsupportedOperator: an operator has no bounding rule.
         """
-        examples = example if isinstance(example, tuple) else (example,)
+        examples = check_capture(module, example)
         chosen = self.of(module)
         exposed = _Exposed(module, tuple(chosen), len(examples))
         values = (_for_each(value.detach(), len(examples[0])) for value in chosen.values())
@@ -82,6 +90,9 @@ class Weights:
             inputs: a batch that does not move, a region that does, or a tuple of such for several inputs.
         """
         given = inputs if isinstance(inputs, tuple) else (inputs,)
+        for part in given:
+            if not isinstance(part, Region):
+                features.check_finite(part)
         regions = [_fixed(x) if isinstance(x, Tensor) else x for x in given]
         batch = len(regions[0].center)
         moving = []
@@ -96,6 +107,7 @@ class Weights:
         Raises:
             InvalidInput: a name fits no parameter.
         """
+        check_kind(module, nn.Module, "module", "the torch.nn.Module that was traced")
         parameters = dict(module.named_parameters())
         for name in self.names:
             if not any(fnmatchcase(known, name) for known in parameters):

@@ -15,6 +15,7 @@ from robustsuite import files, records
 from robustsuite.errors import InvalidInput
 from robustsuite.records import Record
 from robustsuite.report import figures, summary
+from robustsuite.runs import read_recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,10 +63,10 @@ def collect(paths: Sequence[Path], *, title: str | None = None) -> Content:
         title: the run's name, or "N runs", by default.
 
     Raises:
-        InvalidInput: a folder without runs, or damaged records.
+        InvalidInput: a folder without runs, or a damaged recipe or records.
     """
     folders: dict[Path, None] = {}
-    for path in paths:
+    for path in map(files.checked_path, paths):
         found = [path] if (path / "records.parquet").is_file() else sorted(_below(path))
         if not found:
             raise InvalidInput(
@@ -122,7 +123,7 @@ def _read(folder: Path) -> RunResult:
     return RunResult(
         name=folder.resolve().name,
         path=folder,
-        recipe=recipe.read_text(encoding="utf-8") if recipe.is_file() else "",
+        recipe=read_recipe(recipe) if recipe.exists() else "",
         records=tuple(records.read(folder / "records.parquet")),
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from robustsuite.arguments import check_number, described
 from robustsuite.errors import InvalidInput
 
 _Z = 1.959963984540054  # the 97.5% point of the standard normal
@@ -42,6 +43,8 @@ def proportion(successes: int, n: int) -> Estimate:
         >>> proportion(8, 10)
         Estimate(value=0.8, low=0.4901..., high=0.9433..., n=10)
     """
+    check_number("successes", successes, integer=True)
+    check_number("n", n, integer=True)
     if not (n >= 1 and 0 <= successes <= n):
         raise InvalidInput(f"got {successes} successes of n = {n}; expected 0 <= successes <= n and n >= 1")
     value = successes / n
@@ -75,7 +78,12 @@ def mean(
         >>> mean([1.0, 2.0, 3.0, 4.0]).value
         2.5
     """
-    observations = np.asarray(values, dtype=np.float64).reshape(-1)
+    check_number("resamples", resamples, integer=True, least=100)
+    check_number("seed", seed, integer=True, least=0)
+    try:
+        observations = np.asarray(values, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"values is {described(values)}; expected a list of numbers") from None
     n = int(observations.size)
     if n == 0:
         raise InvalidInput("got no values to average; expected at least one")

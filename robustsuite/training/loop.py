@@ -18,8 +18,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from robustsuite import checkpoints, seeding
+from robustsuite.arguments import (
+    check_callable,
+    check_device,
+    check_fields,
+    check_kind,
+    check_labels,
+    check_number,
+)
+from robustsuite.attacks.driver import NotANumber
 from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError, InvalidInput, TrainingDiverged
+from robustsuite.features import check_batch
 from robustsuite.runs import Run
 from robustsuite.training import parallel
 from robustsuite.training.objective import Graphs, Loss, Objective, Progress
@@ -39,11 +49,14 @@ class Training:
         optimizer: such as `Adam(rate=1e-3)`.
         rate_schedule: factor on the optimiser's learning rate by epoch.
         gradient_norm: longer gradients are cut to this L2 norm; None cuts nothing.
-        checkpoint_steps: updates between checkpoints; None counts seconds only.
+        checkpoint_steps: updates between checkpoints, >= 1; None counts seconds only.
         checkpoint_seconds: seconds between checkpoints, >= 0.
-        log_steps: updates between logged scalars.
-        validate_epochs: epochs between validations, where there is one.
-        keep_best_from: the epoch from which on the best validated weights are kept (after the ramp of a radius).
+        log_steps: updates between logged scalars, >= 1.
+        validate_epochs: epochs between validations, where there is one, >= 1.
+        keep_best_from: the epoch from which on the best validated weights are kept (after the ramp of a radius), >= 0.
+
+    Raises:
+        InvalidInput: a value outside its range.
     """
 
     epochs: int
@@ -58,15 +71,12 @@ class Training:
     keep_best_from: float = 0.0
 
     def __post_init__(self) -> None:
-        counts = {
-            name: getattr(self, name) for name in ("epochs", "batch_size", "log_steps", "validate_epochs")
-        }
-        counts["checkpoint_steps"] = 1 if self.checkpoint_steps is None else self.checkpoint_steps
-        wrong = [f"{name} is {value}" for name, value in counts.items() if value < 1]
-        if wrong:
-            raise InvalidInput(f"{', '.join(wrong)}; expected >= 1")
-        if self.gradient_norm is not None and not self.gradient_norm > 0:
-            raise InvalidInput(f"gradient_norm is {self.gradient_norm}; expected > 0, or None to cut nothing")
+        check_fields(self, "epochs", "batch_size", "log_steps", "validate_epochs", integer=True, least=1)
+        check_fields(self, "checkpoint_steps", integer=True, least=1, optional=True)
+        check_fields(self, "checkpoint_seconds", "keep_best_from", least=0, endless=True)
+        check_fields(self, "gradient_norm", above=0, optional=True)
+        check_callable(self.optimizer, "optimizer", "an optimiser such as Adam(rate=1e-3)")
+        check_callable(self.rate_schedule, "rate_schedule", "a schedule such as Constant(1.0)")
 
 
 @dataclass(slots=True)
@@ -110,13 +120,28 @@ def fit(
         CheckpointError: the checkpoint to resume from is damaged or of another training.
         InvalidInput: there are no examples, or not one label for each.
     """
+    check_kind(model, nn.Module, "model", "a torch.nn.Module")
+    check_callable(objective, "objective", "a training objective such as Standard()")
+    check_kind(training, Training, "training", "a Training(epochs=...)")
+    check_kind(run, Run, "run", "a Run, such as Run.scratch()")
+    check_number("seed", seed, integer=True, least=0)
+    check_device(device)
+    check_batch(x, "x")
+    check_batch(y, "y")
     if len(x) == 0 or y.shape != (len(x),):
         raise InvalidInput(
             f"got {len(x)} examples and labels of shape {tuple(y.shape)}; expected one label for each, at least one"
         )
+    check_labels(y, len(x))
+    check_examples(x, y)
     workers = parallel.workers(device)
     model.to(workers.device)
-    optimizer = training.optimizer([p for p in model.parameters() if p.requires_grad])
+    trained = [p for p in model.parameters() if p.requires_grad]
+    if not trained:
+        raise InvalidInput(
+            "the model has no parameters that require a gradient; expected at least one to train"
+        )
+    optimizer = training.optimizer(trained)
     rates = [float(group["lr"]) for group in optimizer.param_groups]
     per_epoch = math.ceil(len(x) / training.batch_size)
     steps = per_epoch * training.epochs
@@ -142,7 +167,9 @@ def fit(
             part = batch.tensor_split(workers.count)[workers.rank]
             model.train()
             with _dropout_stream(seed, step, workers):
-                loss = objective(model, x[part].to(workers.device), y[part].to(workers.device), progress)
+                loss = _loss(
+                    objective, model, x[part].to(workers.device), y[part].to(workers.device), progress
+                )
             scalars = _update(model, optimizer, loss, training, step, workers, len(part) / len(batch))
             position.step += 1
             if workers.is_main and (step % training.log_steps == 0 or position.step == steps):
@@ -175,6 +202,40 @@ def load_model(model: nn.Module, run: Run, *, device: torch.device | str = "cpu"
     path = run.checkpoints / MODEL_FILE
     _load_state(model, checkpoints.load(path).tensors, path)
     return model.to(device).eval()
+
+
+def check_examples(x: Tensor, y: Tensor) -> None:
+    """Check all examples of a training at once.
+
+    Raises:
+        InvalidInput: NaN or infinity, or a negative label; the message names the first example.
+    """
+    finite = torch.isfinite(x).flatten(1).all(1) if x.dim() > 1 else torch.isfinite(x)
+    for good, complaint in ((finite, "has NaN or infinite values"), (y >= 0, "has a negative label")):
+        if not bool(good.all()):
+            row = int((~good).nonzero()[0, 0])
+            raise InvalidInput(f"example {row} {complaint}; remove it, or put another in its place")
+
+
+def _loss(objective: Objective, model: nn.Module, x: Tensor, y: Tensor, progress: Progress) -> Loss:
+    """Call an objective.
+
+    Raises:
+        TrainingDiverged: the model gives NaN.
+        InvalidInput: a label that the model has no output for, or no loss.
+    """
+    try:
+        loss = objective(model, x, y, progress)
+    except NotANumber:
+        raise _diverged(progress.step, "the model's output", math.nan) from None
+    except IndexError as error:  # torch's own word for a label out of range, on the CPU
+        reason = (str(error).splitlines() or [""])[0]
+        raise InvalidInput(
+            f"the objective cannot use labels in [{int(y.min())}, {int(y.max())}] ({reason}); expected indices of the "
+            "model's outputs"
+        ) from error
+    check_kind(loss, Loss, "what the objective gives", "a Loss(total=...)")
+    return loss
 
 
 def _batch(n: int, per_epoch: int, step: int, seed: int) -> Tensor:

@@ -11,7 +11,9 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from robustsuite import bounds
+from robustsuite.arguments import check_callable, check_kind
 from robustsuite.bounds import Graph
+from robustsuite.perturbation import Perturbation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,16 @@ class Progress:
     def fraction(self) -> float:
         """The part of training that is done, in [0, 1]."""
         return self.step / self.steps
+
+
+def check_threat(perturbation: object, radius: object) -> None:
+    """Check the threat model of an objective, and the schedule of its radius.
+
+    Raises:
+        InvalidInput: something else, such as a radius alone.
+    """
+    check_kind(perturbation, Perturbation, "perturbation", "a threat model such as Linf(0.1)")
+    check_callable(radius, "radius", "a schedule of the radius' factor, such as Linear(length=10)")
 
 
 @runtime_checkable

@@ -9,6 +9,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from robustsuite.arguments import check_fields, check_numbers
+from robustsuite.errors import InvalidInput
+
 
 @runtime_checkable
 class Optimizer(Protocol):
@@ -28,11 +31,21 @@ class Adam:
         rate: the learning rate, > 0.
         betas: decays of the two moments, each in [0, 1).
         weight_decay: >= 0.
+
+    Raises:
+        InvalidInput: a value outside its range.
     """
 
     rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "rate", above=0)
+        check_fields(self, "weight_decay", least=0)
+        check_numbers("betas", self.betas, least=0, below=1)
+        if len(self.betas) != 2:
+            raise InvalidInput(f"betas is {self.betas}; expected two numbers in [0, 1)")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.AdamW(parameters, lr=self.rate, betas=self.betas, weight_decay=self.weight_decay)
@@ -46,11 +59,19 @@ class SGD:
         rate: the learning rate, > 0.
         momentum: in [0, 1); 0 is plain descent.
         weight_decay: >= 0.
+
+    Raises:
+        InvalidInput: a value outside its range.
     """
 
     rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "rate", above=0)
+        check_fields(self, "momentum", least=0, below=1)
+        check_fields(self, "weight_decay", least=0)
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(

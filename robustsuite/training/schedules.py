@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from robustsuite.arguments import check_fields, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 
 
@@ -24,9 +25,12 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """The same value throughout."""
+    """The same value throughout, >= 0."""
 
     value: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_fields(self, "value", least=0)
 
     def __call__(self, epoch: float) -> float:
         return self.value
@@ -37,7 +41,7 @@ class Linear:
     """`start` until the epoch `begin`, then in a straight line to `end`, which is reached `length` epochs later.
 
     Args:
-        start, end: first and last value.
+        start, end: first and last value, >= 0.
         begin: epochs of waiting (the warm-up of a ramp), >= 0.
         length: epochs of change, > 0.
 
@@ -53,6 +57,7 @@ class Linear:
     length: float
 
     def __post_init__(self) -> None:
+        check_fields(self, "start", "end", least=0)
         _check_span(self.begin, self.length)
 
     def __call__(self, epoch: float) -> float:
@@ -81,8 +86,7 @@ class SmoothedRamp:
 
     def __post_init__(self) -> None:
         _check_span(self.begin, self.length)
-        if not 0 < self.middle < 1:
-            raise InvalidInput(f"middle is {self.middle}; expected a part of the ramp's length, in (0, 1)")
+        check_fields(self, "middle", above=0, below=1)
 
     def __call__(self, epoch: float) -> float:
         s, seam = epoch - self.begin, self.middle * self.length
@@ -99,7 +103,7 @@ class Steps:
     """1 at first, multiplied by `factor` at each of the epochs `at`.
 
     Args:
-        at: epochs, increasing.
+        at: epochs, increasing, >= 0.
         factor: > 0.
     """
 
@@ -107,6 +111,8 @@ class Steps:
     factor: float = 0.1
 
     def __post_init__(self) -> None:
+        check_fields(self, "factor", above=0)
+        check_numbers("at", self.at, least=0)
         if list(self.at) != sorted(self.at):
             raise InvalidInput(f"at is {self.at}; expected epochs in increasing order")
 
@@ -136,5 +142,5 @@ def follow(ramp: float, start: float, end: float) -> float:
 
 
 def _check_span(begin: float, length: float) -> None:
-    if not (begin >= 0 and length > 0):
-        raise InvalidInput(f"begin is {begin} and length {length}; expected begin >= 0 and length > 0 epochs")
+    check_number("begin", begin, least=0)
+    check_number("length", length, above=0)

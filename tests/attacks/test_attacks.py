@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
+from typing import Any
 
-import jaxtyping
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,6 @@ cases = pytest.mark.parametrize("case", ATTACKS, ids=str)
 threats = pytest.mark.parametrize(
     "perturbation", PERTURBATIONS, ids=[f"{p.describe()}{i}" for i, p in enumerate(PERTURBATIONS)]
 )
-
-
-@pytest.fixture
-def as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch the annotation checks of the test run off: users get the suite's own message."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 class Counting(nn.Module):
@@ -326,8 +321,12 @@ def test_step_rules() -> None:
         (torch.zeros(24, 10), r"labels\.argmax\(1\)"),
         (torch.zeros(5, dtype=torch.long), r"expected \(batch,\) = \(24,\) class indices"),
         (torch.zeros(24), "class indices"),
+        (torch.zeros(24, dtype=torch.int32), r"torch.int32; .* pass labels\.long\(\)"),
+        (torch.full((24,), 10), r"labels lie in \[10, 10\]; expected \[0, 9\]"),
+        (torch.full((24,), -100), r"expected \[0, 9\]"),
+        (torch.zeros(24, dtype=torch.long, device="meta"), "labels are on meta"),
     ],
-    ids=["one-hot", "too few", "floats"],
+    ids=["one-hot", "too few", "floats", "int32", "too large", "ignored by cross entropy", "no values"],
 )
 def test_wrong_labels(case: Case, labels: Tensor, message: str) -> None:
     x, _ = examples()
@@ -337,14 +336,84 @@ def test_wrong_labels(case: Case, labels: Tensor, message: str) -> None:
 
 def test_wrong_options() -> None:
     for options in ({"steps": 0}, {"restarts": 0}):
-        with pytest.raises(InvalidInput, match="expected both >= 1"):
+        with pytest.raises(InvalidInput, match="is 0; expected an integer >= 1"):
             PGD(**options)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInput, match="step_size is 0.*units of the region's radius"):
+    with pytest.raises(InvalidInput, match="step_size is 0.0; expected a number > 0, or None"):
         PGD(step_size=0.0)
     with pytest.raises(InvalidInput, match="use restarts=1 or random_start=True"):
         PGD(restarts=2, random_start=False)
     with pytest.raises(InvalidInput, match="target labels have shape"):
         Targeted(torch.zeros(3, 2))
+
+
+class _Bare(nn.Module):
+    """A model that calls a function."""
+
+    def __init__(self, function: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self._function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self._function(x)
+
+
+_WEIGHTS = torch.eye(64)[:, :10]
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@cases
+@pytest.mark.parametrize(
+    ("model", "change", "message"),
+    [
+        (
+            _Bare(lambda x: (x @ _WEIGHTS, x)),
+            {},
+            "the model gives a tuple of 2; expected a tensor .batch, classes.",
+        ),
+        (_Bare(lambda x: x.sum(1)), {}, r"the model gives a Tensor of shape \(24,\)"),
+        (_Bare(lambda x: x @ _WEIGHTS * torch.nan), {}, "NaN on the clean x, first in example 0"),
+        (_Bare(lambda x: (x @ _WEIGHTS).detach()), {}, "no gradient"),
+        (_Bare(lambda x: _WEIGHTS[: len(x)].clone().requires_grad_()), {}, "no gradient"),
+        ("resnet", {}, "model is 'resnet'; expected a module"),
+        (nn.Linear(64, 10), {"perturbation": 0.1}, "perturbation is 0.1; expected a threat model"),
+        (
+            nn.Linear(64, 10),
+            {"perturbation": Linf(0.1).around(torch.zeros(24, 64))},
+            "perturbation is a BoxRegion; expected a threat model",
+        ),
+        (
+            nn.Linear(64, 10),
+            {"x": torch.zeros(24, 64).double()},
+            "float64 on cpu, its parameters are torch.float32",
+        ),
+        (nn.Linear(64, 10, device="meta"), {}, "its parameters are torch.float32 on meta"),
+        (nn.Linear(65, 10), {}, "does not take x of shape"),
+        (nn.Linear(64, 10), {"x": np.zeros((24, 64))}, "x is a ndarray"),
+    ],
+    ids=range(12),
+)
+def test_models_that_cannot_be_attacked(case: Case, model: Any, change: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"x": torch.zeros(24, 64), "perturbation": Linf(0.1), **change}
+    with pytest.raises(InvalidInput, match=message) as caught:
+        case.attack(model, given["x"], torch.zeros(24, dtype=torch.long), given["perturbation"])
+    assert "\n" not in str(caught.value)
+
+
+@cases
+def test_a_gradient_of_nan_moves_nothing_out_of_the_region(case: Case) -> None:
+    """The root's derivative is infinite at 0, and NaN where a dead branch multiplies it."""
+    x, y = torch.zeros(24, 64), torch.zeros(24, dtype=torch.long)
+    x[:, 0] = 1.0
+    model = _Bare(lambda x: torch.where(x > 0, x.abs().sqrt(), 0.0) @ _WEIGHTS)
+    found = case.attack(model, x, y, Linf(0.1), generator=torch.Generator().manual_seed(0))
+    assert bool(Linf(0.1).around(x).contains(found.adversarial).all())
+    assert bool(found.adversarial.isfinite().all())
+
+
+def test_the_ratio_of_differences_asks_for_three_classes() -> None:
+    attack = PGD(loss=losses.difference_of_logits_ratio)
+    with pytest.raises(InvalidInput, match="got 2 classes; expected three or more"):
+        attack(nn.Linear(3, 2), torch.zeros(1, 3), torch.zeros(1, dtype=torch.long), Linf(0.1))
 
 
 @cases

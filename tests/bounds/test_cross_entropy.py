@@ -146,7 +146,7 @@ def test_certified_means_what_certified_says(method: CrossEntropyMethod) -> None
 def test_wrong_calls_name_the_way_out(method: CrossEntropyMethod) -> None:
     model, x, y = _classifier()
     net, region = bounds.trace(model, x), Linf(0.01).around(x)
-    with pytest.raises(InvalidInput, match=r"beta is 1.5; expected a weight in \[0, 1\]"):
+    with pytest.raises(InvalidInput, match=r"beta is 1.5; expected a number in \[0, 1\]"):
         method(net, region, y, beta=1.5)
     with pytest.raises(InvalidInput, match=r"labels lie in .* expected \[0, 5\]"):
         method(net, region, y + CLASSES)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import jaxtyping
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,12 +15,6 @@ from robustsuite.perturbation import L2, Box, Perturbation
 from .cases import METHODS, NETWORKS, Applied, Method, traced
 
 _NET = NETWORKS[0]
-
-
-@pytest.fixture
-def as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch the annotation checks of the test run off: users get the suite's own message."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 def test_unknown_operator_is_named_with_its_module() -> None:
@@ -132,8 +127,11 @@ def test_dropout_in_training_mode() -> None:
         (torch.tensor([0.0, 1.0]), "class indices"),
         (torch.tensor([0, 3]), r"expected \[0, 2\]"),
         (torch.tensor([-1, 0]), r"expected \[0, 2\]"),
+        (torch.tensor([1, 0], dtype=torch.int32), r"torch.int32; .* pass labels\.long\(\)"),
+        ([1, 0], "labels is a list of 2; expected a tensor"),
+        (torch.zeros(2, dtype=torch.long, device="meta"), "labels are on meta"),
     ],
-    ids=["one-hot", "floats", "too large", "negative"],
+    ids=["one-hot", "floats", "too large", "negative", "int32", "list", "no values"],
 )
 def test_wrong_labels(labels: Tensor, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
@@ -142,8 +140,100 @@ def test_wrong_labels(labels: Tensor, message: str) -> None:
         bounds.certified(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), labels)
 
 
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize(
+    ("net", "region", "message"),
+    [
+        (
+            nn.Linear(5, 3),
+            Linf(0.1).around(torch.zeros(2, 5)),
+            r"net is a Linear; expected a graph: pass bounds\.trace",
+        ),
+        (None, 0.1, r"region is 0.1; expected a region .* Linf\(0.1\)\.around\(x\)"),
+        (None, Linf(0.1), "region is a Linf; expected a region"),
+        (None, torch.zeros(2, 5), "region is a Tensor of shape .2, 5."),
+        (None, (), "region is an empty tuple"),
+        (None, [Linf(0.1).around(torch.zeros(2, 5))], "region is a list of 1; expected .* or a tuple"),
+    ],
+    ids=["module", "radius", "perturbation", "tensor", "none", "list"],
+)
+def test_wrong_kinds(method: Method, net: Any, region: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        method.call(traced(_NET) if net is None else net, region)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize("method", METHODS, ids=str)
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (torch.full((2, 3), torch.nan), "objective has NaN"),
+        (torch.full((2, 3), torch.inf), "objective has NaN or infinite"),
+        ([[1.0, 0.0, 0.0]], "objective is a list of 1; expected a tensor"),
+        (torch.eye(3).to_sparse(), "expected a dense tensor"),
+    ],
+    ids=["NaN", "infinite", "list", "sparse"],
+)
+def test_wrong_objectives(method: Method, objective: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        method.call(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), objective=objective)
+
+
+@pytest.mark.parametrize("method", [bounds.crown, bounds.crown_ibp, bounds.alpha_crown])
+@pytest.mark.parametrize("bytes_", [0, -1])
+def test_memory_of_nothing(method: Any, bytes_: int) -> None:
+    with pytest.raises(InvalidInput, match=f"max_memory is {bytes_}; expected an integer >= 1"):
+        method(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), max_memory=bytes_)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"offset": torch.zeros(1)}, r"offset has shape \(1,\).*\(specs,\) = \(2,\)"),
+        ({"offset": torch.zeros(3)}, r"offset has shape \(3,\)"),
+        ({"offset": torch.tensor([0.0, torch.nan])}, "offset has NaN"),
+        ({"groups": torch.zeros(3, dtype=torch.long)}, r"groups has shape \(3,\)"),
+        ({"groups": torch.zeros(2)}, "groups has .*expected integers"),
+        ({"objective": torch.full((2, 3), torch.nan)}, "objective has NaN"),
+        ({"objective": torch.zeros(0, 3)}, "objective has shape"),
+        ({"objective": torch.zeros(())}, "objective has shape"),
+        ({"timeout": torch.nan}, "timeout is nan; expected a number > 0"),
+        ({"timeout": "soon"}, "timeout is 'soon'"),
+        ({"generator": 0}, "generator is 0; expected a torch.Generator"),
+    ],
+    ids=str,
+)
+def test_wrong_properties(change: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"objective": torch.eye(3)[:2], **change}
+    with pytest.raises(InvalidInput, match=message):
+        bounds.verify(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), **given)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@pytest.mark.parametrize(
+    ("module", "example", "message"),
+    [
+        (torch.relu, torch.zeros(1, 3), "module is the function relu; expected a torch.nn.Module: wrap"),
+        (nn.ReLU, torch.zeros(1, 3), "module is the class ReLU"),
+        (nn.Linear(3, 2, device="meta"), torch.zeros(1, 3), "'weight' of the module is on the device 'meta'"),
+        (nn.ReLU(), [torch.zeros(1, 3)], "example is a list of 1; expected a tensor"),
+        (nn.ReLU(), torch.zeros(1, 3).numpy(), "example is a ndarray"),
+        (nn.ReLU(), torch.zeros(0, 3), "not a batch of one example or more"),
+        (nn.ReLU(), (), "example is an empty tuple"),
+        (nn.ReLU(), torch.full((1, 3), torch.nan), "example has NaN"),
+        (nn.ReLU(), torch.eye(3).to_sparse(), "expected a dense tensor"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_traced(module: Any, example: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        bounds.trace(module, example)
+
+
 def test_wrong_number_of_labels() -> None:
-    with pytest.raises(InvalidInput, match="3 labels for 2 examples"):
+    with pytest.raises(InvalidInput, match=r"labels have shape \(3,\) for 2 examples"):
         bounds.certified(traced(_NET), Linf(0.1).around(torch.zeros(2, 5)), torch.tensor([0, 1, 2]))
 
 

@@ -61,7 +61,7 @@ def test_the_output_alone_can_be_optimised(case: Case) -> None:
     assert bool((last.upper <= crown.upper + slack).all())
     none = bounds.alpha_crown(net, region, steps=0, intermediate_steps=0)
     assert_same(none, crown)
-    with pytest.raises(InvalidInput, match="expected >= 0"):
+    with pytest.raises(InvalidInput, match="expected an integer >= 0"):
         bounds.alpha_crown(net, region, intermediate_steps=-1)
 
 

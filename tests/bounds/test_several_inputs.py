@@ -166,7 +166,7 @@ def test_wrong_regions() -> None:
         bounds.crown(net, (a, b.select(torch.tensor([0])), c))
     with pytest.raises(InvalidInput, match=r"examples have shape \(2, 6\); the network was traced"):
         bounds.crown(net, (b, a, c))
-    with pytest.raises(InvalidInput, match="3 labels for 2 examples"):
+    with pytest.raises(InvalidInput, match=r"labels have shape \(3,\) for 2 examples"):
         bounds.certified(net, (a, b, c), torch.tensor([0, 1, 2]))
 
 

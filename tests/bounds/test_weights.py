@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import jaxtyping
 import pytest
 import torch
 from torch import Tensor, nn
@@ -95,12 +94,6 @@ THREATS = [Linf(0.05), L2(0.1), L1(0.2)]
 
 layers = pytest.mark.parametrize("case", LAYERS, ids=str)
 threats = pytest.mark.parametrize("threat", THREATS, ids=[t.describe() for t in THREATS])
-
-
-@pytest.fixture
-def as_users_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Switch the annotation checks of the test run off: users get the suite's own message."""
-    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
 
 
 @layers

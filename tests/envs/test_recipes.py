@@ -82,5 +82,5 @@ def test_training_stops_when_good_enough() -> None:
 
 
 def test_wrong_validation_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="every, episodes, patience >= 1"):
+    with pytest.raises(InvalidInput, match="every is 0; expected an integer >= 1"):
         Validation(every=0)

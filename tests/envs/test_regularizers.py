@@ -78,7 +78,7 @@ def test_gradients_reach_the_parameters(regularizer: ConvexRegularizer | PGDRegu
     [
         (lambda: Robustness(kappa=-1.0), "kappa is -1.0"),
         (lambda: EpsRamp(start=0.5, end=0.5), "0 <= start < end <= 1"),
-        (lambda: ConvexRegularizer(beta_start=2.0), "expected both in"),
+        (lambda: ConvexRegularizer(beta_start=2.0), r"beta_start is 2.0; expected a number in \[0, 1\]"),
         (lambda: PGDRegularizer(steps=0), "steps is 0"),
     ],
 )

@@ -61,7 +61,7 @@ def test_wrong_problems_are_refused() -> None:
     mdp, _ = random_problem(0)
     with pytest.raises(InvalidInput, match="no distributions"):
         TabularMDP(mdp.transitions * 2, mdp.rewards, mdp.shown, 0.9)
-    with pytest.raises(InvalidInput, match="something to show"):
+    with pytest.raises(InvalidInput, match=r"gamma is 1.0; expected a number in \[0, 1\)"):
         TabularMDP(mdp.transitions, mdp.rewards, mdp.shown, 1.0)
     with pytest.raises(InvalidInput, match="expected"):
         TabularMDP(mdp.transitions, mdp.rewards[:2], mdp.shown, 0.9)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from robustsuite import checkpoints
 from robustsuite.checkpoints import Checkpoint
-from robustsuite.errors import CheckpointError
+from robustsuite.errors import CheckpointError, InvalidInput
 from robustsuite.files import NotWritable
 
 
@@ -53,6 +53,80 @@ def test_state_must_be_json(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="keep tensors and arrays in `tensors`"):
         checkpoints.save(tmp_path / "c", tensors={}, state={"x": torch.zeros(1)})
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "tensors", "state", "message"),
+    [
+        ("c", {"a": 3}, {}, "'a' of the checkpoint is 3; expected a tensor"),
+        ("c", 3, {}, "tensors of a checkpoint is 3; expected a dict"),
+        ("c", {1: torch.zeros(1)}, {}, "name of a tensor is 1"),
+        ("c", {"a": torch.eye(2).to_sparse()}, {}, "sparse_coo form on cpu; expected a dense real tensor"),
+        ("c", {"a": torch.zeros(1, device="meta")}, {}, "on meta; expected a dense real tensor"),
+        ("c", {}, [], "state of a checkpoint is a list of 0"),
+        (3, {}, {}, "path is 3; expected the path of a file"),
+        ("", {}, {}, "path is ''"),
+    ],
+)
+def test_what_is_no_checkpoint_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Any, tensors: Any, state: Any, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput, match=message):
+        checkpoints.save(path, tensors=tensors, state=state)
+    assert not list(tmp_path.iterdir())
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+import torch
+from robustsuite import checkpoints, files, records
+from robustsuite.runs import Run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder, what = Path(sys.argv[1]), sys.argv[2]
+run = Run.scratch(folder)
+
+def metrics():
+    run.log(0, **{f"a{i}": 0.0 for i in range(3000)})
+    run.close()
+
+def write(n):
+    record = records.Record(
+        domain="toy", subject="s" * n, data="", perturbation="none", method="none", metric="accuracy",
+        value=0.5, low=0.0, high=1.0, n=1, seed=0, versions="",
+    )
+    {
+        "checkpoint": lambda: checkpoints.save(folder / "file", tensors={"a": torch.ones(n)}, state={}),
+        "text": lambda: files.write_text(folder / "file", "x" * n),
+        "records": lambda: records.write([record], folder / "file"),
+        "metrics": metrics,
+    }[what]()
+
+if what != "metrics":
+    write(10)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write(100_000)
+except files.NotWritable as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of a process are POSIX's")
+@pytest.mark.parametrize("what", ["checkpoint", "text", "records", "metrics"])
+def test_a_full_disk_is_one_line_and_keeps_the_old_file(tmp_path: Path, what: str) -> None:
+    """A file that may not grow, as on a full disk: every writer says so alike, and leaves what was there."""
+    command = [sys.executable, "-c", _FULL, str(tmp_path), what]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ran.stderr == ""
+    [line] = ran.stdout.splitlines()
+    assert line.startswith(f"cannot write '{tmp_path}")
+    assert "File too large" in line
+    assert "--out" in line
+    assert not list(tmp_path.glob(".*.tmp"))
+    if what == "checkpoint":
+        assert len(checkpoints.load(tmp_path / "file").tensors["a"]) == 10
 
 
 @pytest.mark.parametrize("place", [0.0, 0.3, 0.6, 0.999])

@@ -103,7 +103,14 @@ def test_a_certificate_above_an_attack_is_an_error(toy: Path, capsys: pytest.Cap
         ("evaluate runs/nothing", "no run at 'runs/nothing'"),
         ("report", "no run given"),
         ("report runs", "no run at 'runs'"),
-        ("bench --batches 0", "expected numbers >= 1"),
+        ("bench --batches 0", "batches is 0; expected an integer >= 1"),
+        ("bench --repeats 0", "repeats is 0; expected an integer >= 1"),
+        ("bench --device meta", "device 'meta' cannot be used here"),
+        ("train count --device meta", "device 'meta' cannot be used here"),
+        ("train count --seed -1", "seed is -1; expected an integer >= 0"),
+        ("demo --jobs -3", "jobs is -3; expected an integer >= 1"),
+        ("demo --jobs 0", "jobs is 0; expected an integer >= 1"),
+        ("demo --seed -1", "seed is -1"),
     ],
 )
 def test_wrong_calls_are_one_line(
@@ -118,7 +125,78 @@ def test_wrong_calls_are_one_line(
     assert message in error
 
 
-@pytest.mark.parametrize("line", ["train count --perturbation.eps wide", "train count --setps 3", "nothing"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a/../../../escaped",
+        "{away}",
+        "a\\b",
+        "C:x",
+        "a\0b",
+        "CON",
+        "nul.txt",
+        "a.",
+        " a",
+        ".a",
+        "a\n",
+    ]
+    + ["x" * 300],
+)
+def test_a_run_s_name_leads_nowhere_else(toy: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    away = toy.parent / "away"
+    before = sorted(toy.parent.rglob("*"))
+    assert main(["train", "count", "--name", name.format(away=away)]) == 2
+    [error] = capsys.readouterr().err.splitlines()
+    assert "expected one plain folder name" in error
+    assert sorted(toy.parent.rglob("*")) == before
+
+
+def test_what_cannot_be_trained_leaves_no_run(toy: Path) -> None:
+    assert run("train count --steps 0") == 2
+    assert not (toy / "runs" / "count").exists()
+    assert run("train count") == 0
+
+
+@pytest.mark.parametrize("link", ["runs/mine", "runs/mine/checkpoints", "runs/mine/metrics"])
+def test_a_run_does_not_follow_links(toy: Path, capsys: pytest.CaptureFixture[str], link: str) -> None:
+    away = toy.parent / "away"
+    away.mkdir()
+    (toy / link).parent.mkdir(parents=True)
+    (toy / link).symlink_to(away)
+    assert run("train count --name mine") == 2
+    [error] = capsys.readouterr().err.splitlines()
+    assert f"'{link}' is a link to '{away}'" in error
+    assert not list(away.iterdir())
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "[" * 100_000, "\udcff"], ids=["empty", "cut", "list", "deep", "bytes"]
+)
+def test_a_damaged_recipe_is_named(toy: Path, capsys: pytest.CaptureFixture[str], content: str) -> None:
+    assert run("train count") == 0
+    (toy / "runs" / "count" / "recipe.json").write_bytes(content.encode(errors="surrogateescape"))
+    for line in ("report runs/count", "evaluate runs/count", "train count --resume"):
+        capsys.readouterr()
+        assert run(line) == 2
+        [error] = capsys.readouterr().err.splitlines()
+        assert "recipe" in error
+        assert "runs/count/recipe.json" in error
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "train count --perturbation.eps true",
+        f"train count --perturbation.eps {'[' * 100_000}",
+        "train count --perturbation.eps wide",
+        "train count --setps 3",
+        "nothing",
+    ],
+)
 def test_wrong_options_are_explained(toy: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
     assert run(line) == 2
     assert "Traceback" not in capsys.readouterr().err

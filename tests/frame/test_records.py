@@ -82,11 +82,11 @@ def test_frame() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"value": math.nan}, "value nan; expected a finite number"),
+        ({"value": math.nan}, "value of the record of .* is nan; expected a number"),
         ({"low": 0.85}, r"outside its interval \[0.85, 0.9\]"),
-        ({"n": 0}, "expected n >= 1"),
-        ({"seed": -1}, "seed -1"),
-        ({"seconds": math.nan}, "seconds nan"),
+        ({"n": 0}, "n of the record .* is 0; expected an integer >= 1"),
+        ({"seed": -1}, "seed of the record .* is -1"),
+        ({"seconds": math.nan}, "seconds of the record .* is nan; expected a number >= 0"),
     ],
 )
 def test_wrong_numbers_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -73,9 +73,9 @@ def test_a_weight_follows_the_ramp_to_its_end(ramp: float, end: float) -> None:
 
 
 def test_senseless_spans_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="length 0.0"):
+    with pytest.raises(InvalidInput, match="length is 0.0"):
         training.Linear(length=0.0)
-    with pytest.raises(InvalidInput, match="middle is 1.0"):
+    with pytest.raises(InvalidInput, match="middle is 1.0; expected a number in .0, 1."):
         training.SmoothedRamp(length=5.0, middle=1.0)
     with pytest.raises(InvalidInput, match="increasing"):
         training.Steps(at=(6.0, 3.0))

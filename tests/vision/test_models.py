@@ -49,7 +49,7 @@ def test_normalisation_keeps_radii_in_units_of_the_input() -> None:
 def test_empty_networks_are_refused() -> None:
     with pytest.raises(InvalidInput, match=r"channels is \(\)"):
         ConvNet(channels=())
-    with pytest.raises(InvalidInput, match=r"widths is \(0,\)"):
+    with pytest.raises(InvalidInput, match="widths is 0; expected an integer >= 1"):
         MLP(widths=(0,))
-    with pytest.raises(InvalidInput, match=r"deviation 0\.0"):
+    with pytest.raises(InvalidInput, match=r"deviation is 0\.0; expected a number > 0"):
         ConvNet(deviation=0.0)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import attacks
+from robustsuite.arguments import check_callable
 from robustsuite.attacks.losses import Loss as AttackLoss
 from robustsuite.perturbation import Perturbation
-from robustsuite.training.objective import Loss, Progress
+from robustsuite.training.objective import Loss, Progress, check_threat
 from robustsuite.training.schedules import Constant, Schedule
 
 
@@ -48,6 +49,10 @@ class Adversarial:
     perturbation: Perturbation
     attack: attacks.Attack = attacks.PGD(steps=7, criterion=HighestLoss())
     radius: Schedule = Constant(1.0)
+
+    def __post_init__(self) -> None:
+        check_threat(self.perturbation, self.radius)
+        check_callable(self.attack, "attack", "an attack such as attacks.PGD(steps=7)")
 
     def __call__(
         self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress

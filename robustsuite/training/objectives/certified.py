@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import bounds
+from robustsuite.arguments import check_callable, check_fields
 from robustsuite.bounds import CrossEntropyMethod
-from robustsuite.errors import InvalidInput
 from robustsuite.perturbation import Perturbation
-from robustsuite.training.objective import Loss, Progress
+from robustsuite.training.objective import Loss, Progress, check_threat
 from robustsuite.training.schedules import Constant, Schedule, follow
 
 _WEIGHTS = ("kappa_start", "kappa_end", "beta_start", "beta_end")
@@ -48,10 +48,9 @@ class Certified:
     bound: CrossEntropyMethod = bounds.margin_cross_entropy
 
     def __post_init__(self) -> None:
-        weights = {name: getattr(self, name) for name in _WEIGHTS}
-        wrong = [f"{name} is {value}" for name, value in weights.items() if not 0 <= value <= 1]
-        if wrong:
-            raise InvalidInput(f"{', '.join(wrong)}; expected weights in [0, 1]")
+        check_fields(self, *_WEIGHTS, least=0, most=1)
+        check_threat(self.perturbation, self.radius)
+        check_callable(self.bound, "bound", "bounds.margin_cross_entropy or bounds.fused_cross_entropy")
 
     def __call__(
         self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress

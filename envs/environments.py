@@ -1,0 +1,77 @@
+"""Environments by their gymnasium id, and checks of what they show and take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+from gymnasium import spaces
+
+from robustsuite.arguments import check_kind, described
+from robustsuite.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
+
+
+def make(name: str) -> gym.Env[Any, Any]:
+    """Make an environment.
+
+    Args:
+        name: gymnasium id.
+
+    Raises:
+        InvalidInput: gymnasium does not know it, or lacks what it needs.
+    """
+    with _named(name):
+        return gym.make(name)
+
+
+def make_many(name: str, count: int, *, seed: int) -> VecEnv:
+    """Make `count` environments that are stepped side by side in one process. See `make`."""
+    from stable_baselines3.common.env_util import make_vec_env
+
+    with _named(name):
+        return make_vec_env(name, n_envs=count, seed=seed)
+
+
+def check_spaces(env: Any, *, vectors: bool = False) -> None:
+    """Check that an environment shows vectors (or images) and takes one of several actions.
+
+    Args:
+        env: an environment of gymnasium, or a `VecEnv`.
+        vectors: whether images are refused.
+
+    Raises:
+        InvalidInput: it is no environment, or has other spaces.
+    """
+    if not (hasattr(env, "observation_space") and hasattr(env, "action_space")) or isinstance(env, type):
+        raise InvalidInput(f"env is {described(env)}; expected a gymnasium id, an environment or a VecEnv")
+    shown, taken = env.observation_space, env.action_space
+    kind = "a Box of vectors" if vectors else "a Box of vectors or images"
+    if not isinstance(shown, spaces.Box) or (vectors and len(shown.shape) != 1):
+        raise InvalidInput(
+            f"observations are {_space(shown)}; expected {kind}: put a gymnasium wrapper around it"
+        )
+    if not isinstance(taken, spaces.Discrete):
+        raise InvalidInput(
+            f"actions are {_space(taken)}; expected Discrete, one of several actions, such as those of CartPole-v1"
+        )
+
+
+def _space(space: object) -> str:
+    return " ".join(f"{type(space).__name__} of shape {getattr(space, 'shape', None)}".split())
+
+
+@contextmanager
+def _named(name: object) -> Iterator[None]:
+    check_kind(name, str, "environment", "a gymnasium id, such as 'CartPole-v1'")
+    try:
+        yield
+    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInput(
+            f"environment '{name}' cannot be made ({reason}); expected a gymnasium id, such as 'CartPole-v1'"
+        ) from error
