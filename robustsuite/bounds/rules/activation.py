@@ -113,8 +113,10 @@ def _flat(function: Callable[[Tensor], Tensor]) -> Callable[..., Ref]:
     return of(Flat(function))
 
 
-def _greater(g: Program, x: Ref, y: Any, *, strict: bool, sign: float) -> Ref:
+def _greater(g: Program, x: Any, y: Any, *, strict: bool, sign: float) -> Ref:
     """Give 1 where sign * (x - y) is above 0 (or equal, if not strict), else 0."""
+    if not isinstance(x, Ref):
+        x, y, sign = y, x, -sign
     difference = add(g, x, y, -1) if sign > 0 else add(g, scale(g, x, -1.0), y)
     if strict:
         return apply_unary(g, difference, Flat(lambda t: (t > 0).to(t.dtype)))

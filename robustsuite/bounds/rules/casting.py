@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import torch
 
+from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
-from robustsuite.bounds.relaxations.casts import NotZero, Rounded, Truncated
-from robustsuite.bounds.relaxations.unary import apply_unary
+from robustsuite.bounds.relaxations.casts import Rounded
+from robustsuite.bounds.relaxations.steps import TRUNC, IsZero
+from robustsuite.bounds.relaxations.unary import Unary, apply_unary
+from robustsuite.bounds.rules.arithmetic import subtract
 from robustsuite.bounds.rules.table import Table, constant_like
+from robustsuite.errors import UnboundedOutput
 
 aten = torch.ops.aten
+_WHOLE = 2**53  # whole numbers that every dtype in between holds
 
 
 def cast(g: Program, x: Ref, *, dtype: torch.dtype | None = None) -> Ref:
@@ -21,11 +29,31 @@ def cast(g: Program, x: Ref, *, dtype: torch.dtype | None = None) -> Ref:
     if dtype is None or dtype == source:
         return x
     if dtype == torch.bool:
-        return apply_unary(g, x, NotZero())
+        return subtract(g, 1.0, apply_unary(g, x, IsZero()))
     if not dtype.is_floating_point:
-        return x if source == torch.bool else apply_unary(g, x, Truncated(dtype))
+        if source == torch.bool:
+            return x
+        within = partial(_within_range, dtype=dtype)
+        return g.emit(Unary(TRUNC), x, shape=x.shape, refine=within, refine_from=[x])
     coarse = torch.finfo(dtype).eps > torch.finfo(constant_like(g)["dtype"]).eps
     return apply_unary(g, x, Rounded(dtype)) if coarse and source != torch.bool else x
+
+
+def _within_range(inputs: Sequence[Bounds], *, dtype: torch.dtype) -> Bounds:
+    """Give no interval, but check that a cast has a defined result (a `Refine`).
+
+    Raises:
+        UnboundedOutput: numbers may lie beyond the range of the dtype.
+    """
+    low, high = inputs[0].lower, inputs[0].upper
+    kind = torch.iinfo(dtype)
+    least, most = max(kind.min, -_WHOLE), min(kind.max, _WHOLE)
+    if bool(((low.trunc() < least) | (high.trunc() > most)).any()):
+        raise UnboundedOutput(
+            f"a cast to {dtype} overflows on this region: whole numbers from {least} to {most} are understood; use a "
+            "smaller eps, or clamp before the cast"
+        )
+    return Bounds(torch.full_like(low, -torch.inf), torch.full_like(high, torch.inf))
 
 
 TABLE: Table = {aten._to_copy.default: cast}
