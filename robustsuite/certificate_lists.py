@@ -15,13 +15,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from pathlib import Path
 
-from robustsuite import seeding
+from robustsuite import interruption, seeding
 from robustsuite.certificates import GRACE, check_timeout
 from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.files import NotWritable, replacing
@@ -158,7 +157,7 @@ def _decide_apart(instance: Instance, options: _Options) -> _Answer:
     begin = time.monotonic()
     try:
         # A forked process has this from its server, for whose start Ctrl-C need not wait.
-        hidden: AbstractContextManager[None] = nullcontext() if forked else _hiding_ctrl_c()
+        hidden: AbstractContextManager[None] = nullcontext() if forked else interruption.left_to_the_parent()
         with hidden:
             process.start()
         theirs.close()
@@ -199,23 +198,9 @@ def _forking() -> multiprocessing.context.ForkServerContext:
 
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["robustsuite.certificate_server"])
-    with _hiding_ctrl_c():
+    with interruption.left_to_the_parent():
         forkserver.ensure_running()
     return context
-
-
-@contextmanager
-def _hiding_ctrl_c() -> Iterator[None]:
-    """Have processes that are started inside inherit that Ctrl-C, which a terminal sends to all, is not for them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # comes with every process, and unblocks the signal when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _work(results: connection.Connection, instance: Instance, timeout: float, options: _Options) -> None:
