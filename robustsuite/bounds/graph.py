@@ -64,7 +64,8 @@ class Graph:
         if self._baked is not None:
             self._baked.check()
         program = Program([region.center.unsqueeze(1) for region in regions], sound=self.sound)
-        values = self.placeholders([Ref(i, step.shape) for i, step in enumerate(program.steps)])
+        refs = [Ref(i, step.shape) for i, step in enumerate(program.steps)]
+        values = self.placeholders(refs, regions[0].center.device)
         for call in self._calls:
             if call.function is not None:
                 program.begin(call.where, partial(_in_training, self._traced, call.node))
@@ -81,7 +82,7 @@ class Graph:
             program.output = extend(program).index
         return program
 
-    def placeholders(self, inputs: Sequence[Any]) -> dict[fx.Node, Any]:
+    def placeholders(self, inputs: Sequence[Any], device: torch.device) -> dict[fx.Node, Any]:
         """Give what the traced graph starts from: the inputs, and the present parameters, buffers and constants."""
         values: dict[fx.Node, Any] = {}
         given = iter(inputs)
@@ -97,7 +98,7 @@ class Graph:
                     )
                 values[call.node] = value
             elif call.name in self._constants:
-                values[call.node] = self._constants[call.name]
+                values[call.node] = self._constants[call.name].to(device)
             else:
                 values[call.node] = next(given)
         return values
@@ -247,7 +248,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
             _dropouts=tuple((n, part) for n, part in module.named_modules() if isinstance(part, _DropoutNd)),
         )
         baked = snapshot(module)
-        agreement.check_rules(calls, graph.placeholders(first))
+        agreement.check_rules(calls, graph.placeholders(first, first[0].device))
         agreement.check_module(graph, examples)
         separation.check(module, examples)
         graph = replace(graph, _baked=baked.kept())

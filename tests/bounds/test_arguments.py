@@ -94,7 +94,9 @@ def test_every_argument_is_read_or_refused(case: Case) -> None:
     net = traced(case)
     wrong: list[str] = []
     with torch.no_grad():
-        for call, known in agreement.walk(net._calls, net.placeholders([case.inputs()[:1]])):
+        for call, known in agreement.walk(
+            net._calls, net.placeholders([case.inputs()[:1]], torch.device("cpu"))
+        ):
             for name, variant in variants(call):
                 if name in IMMATERIAL or not _accepts(variant, known):
                     continue
