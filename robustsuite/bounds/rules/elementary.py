@@ -50,6 +50,8 @@ def _acos(g: Program, x: Ref) -> Ref:
 
 def _logit(g: Program, x: Ref, eps: float | None = None) -> Ref:
     if eps is not None:
+        if not 0 <= eps <= 0.5:
+            refuse(g, "eps", eps, "a number in [0, 0.5]")
         x = clamp(g, x, eps, 1 - eps)
     return apply_unary(g, x, elementary.LOGIT)
 

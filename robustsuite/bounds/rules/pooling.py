@@ -14,7 +14,7 @@ from robustsuite.bounds.program import LinearMap, Program, Ref
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.rules.arithmetic import scale
 from robustsuite.bounds.rules.convolution import convolution
-from robustsuite.bounds.rules.refusal import Places
+from robustsuite.bounds.rules.refusal import Places, refuse
 from robustsuite.bounds.rules.shape import moved, reshape
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 
@@ -125,6 +125,8 @@ def maximum_pool(
 
 def _adaptive_maximum(g: Program, x: Ref, output_size: Sequence[int], *, dims: int) -> tuple[Ref, Places]:
     """Take the maximum over windows that share out each axis evenly; the smaller ones repeat their last entry."""
+    if not all(count > 0 for count in output_size):
+        refuse(g, "output_size", list(output_size), "sizes > 0")
     entries = torch.zeros((1,), dtype=torch.long)
     for n, count in zip(x.shape[-dims:], output_size, strict=True):
         start = torch.arange(count) * n // count

@@ -218,7 +218,10 @@ def _sample(dims: int) -> Callable[..., Ref]:
         modes = {0: "bilinear", 1: "nearest"}
         if interpolation_mode not in modes:
             refuse(g, "interpolation_mode", interpolation_mode, "bilinear or nearest")
-        padding = ("zeros", "border", "reflection")[padding_mode]
+        paddings = {0: "zeros", 1: "border", 2: "reflection"}
+        if padding_mode not in paddings:
+            refuse(g, "padding_mode", padding_mode, "zeros, border or reflection")
+        padding = paddings[padding_mode]
 
         def apply(t: Tensor) -> Tensor:
             points = at.to(t).unsqueeze(0).expand(len(t), *at.shape).flatten(0, 1)
