@@ -17,6 +17,7 @@ from torch import Tensor, fx, nn
 from robustsuite.bounds.calls import Call
 from robustsuite.bounds.masks import placeholder
 from robustsuite.bounds.program import Program, Ref
+from robustsuite.bounds.rules import casting
 from robustsuite.bounds.rules.refusal import Places
 from robustsuite.bounds.separation import mixes
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnsupportedOperator
@@ -24,6 +25,7 @@ from robustsuite.errors import InvalidInput, RobustsuiteError, UnsupportedOperat
 _TOLERANCE = 1e-8  # of a rule, in double precision
 _WEIGHTS = (1.0, 4.0)  # sizes of random weights
 _MANY_WEIGHTS = 50_000_000  # beyond, copies of them are not made
+_SIZES = (2, 3, 4, 7, 8)  # of further batches
 _STEPS = (0.0, 0.1, 1.0, 1.0, 10.0)  # sizes of random steps away from the example
 
 
@@ -70,6 +72,8 @@ def check_rule(call: Call, known: Mapping[fx.Node, Any], generator: torch.Genera
             drawn = {n: value if value.dtype == torch.bool else value.abs() % 8 for n, value in drawn.items()}
         given = {n: _double(drawn.get(n, known.get(n))) for n in call.node.all_input_nodes}
         args, kwargs = fx.map_arg((call.args, dict(call.kwargs)), given.__getitem__)
+        if call.function not in casting.TABLE:  # a dtype that is asked for is not what is compared here
+            args, kwargs = tuple(map(_finest, args)), {key: _finest(v) for key, v in kwargs.items()}
         try:
             expected = call.function(*args, **kwargs)  # type: ignore[misc]
         except (RuntimeError, IndexError):
@@ -85,6 +89,10 @@ def check_rule(call: Call, known: Mapping[fx.Node, Any], generator: torch.Genera
                 f"the bounding rule of {call.where} does not give what the operator gives with these arguments; "
                 "rewrite this part with other operators, and report it"
             )
+
+
+def _finest(value: Any) -> Any:
+    return torch.float64 if isinstance(value, torch.dtype) and value.is_floating_point else value
 
 
 def _is_whole(value: Any) -> bool:
@@ -151,7 +159,7 @@ def check_module(graph: Any, examples: Sequence[Tensor]) -> None:
     batches = [_around(value, generator) for value in examples]
     with torch.no_grad():
         at_example = graph.module(*(value[:1] for value in examples))
-        if not isinstance(at_example, Tensor) or not bool(at_example.isfinite().all()):
+        if not bool(at_example.isfinite().all()):
             raise InvalidInput(
                 "the module gives NaN or inf at the example; trace at an example where its output is finite"
             )
@@ -178,8 +186,8 @@ def _compare(graph: Any, batches: Sequence[Tensor], *, own_weights: bool = True)
         if own_weights:
             raise
         return  # random weights need not make sense: a root of a negative one
-    expected = graph.module(*batches)
     got = program.value(Ref(program.output, ()))
+    expected = _on_batch(graph.module, batches)
     if (
         not isinstance(expected, Tensor)
         or expected.shape[:1] != got.shape[:1]
@@ -203,7 +211,41 @@ def _compare(graph: Any, batches: Sequence[Tensor], *, own_weights: bool = True)
         equal_nan=True,
     )
     if not bool(close.all()):
+        rows = range(len(batches[0]))
+        alone = torch.cat(
+            [graph.module(*(value[i : i + 1] for value in batches)).reshape(1, -1) for i in rows]
+        )
+        if torch.allclose(alone, expected.reshape(alone.shape), rtol=1e-3, atol=1e-5, equal_nan=True):
+            raise UnsupportedOperator(
+                "the graph does not give what the module gives at random inputs near the example: casts beyond their "
+                "range and rounding exactly at a step are not followed; clamp before casts, or move the steps"
+            )
         raise mixes("what was traced for one example differs from what a batch gives")
+    if own_weights:
+        _check_sizes(graph.module, batches, expected)
+
+
+def _on_batch(module: nn.Module, batches: Sequence[Tensor]) -> Any:
+    try:
+        return module(*batches)
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise mixes(f"it cannot be run on a batch of {len(batches[0])} ({line})") from error
+
+
+def _check_sizes(module: nn.Module, batches: Sequence[Tensor], expected: Tensor) -> None:
+    """Check that batches of other sizes give the same for each example."""
+    count = len(expected)
+    size = float(expected.double().abs().nan_to_num(0, 0, 0).amax()) if expected.numel() else 0.0
+    close = 1e-3 * size if expected.dtype != torch.float64 else 1e-7 * size
+    for length in _SIZES:
+        order = torch.arange(length, device=expected.device).flip(0) % count
+        y = _on_batch(module, [value[order] for value in batches])
+        same = isinstance(y, Tensor) and y.numel() == expected[order].numel()
+        if not same or not torch.allclose(
+            y.reshape(expected[order].shape), expected[order], 1e-3, close, True
+        ):
+            raise mixes(f"a batch of {length} gives something else for the same examples")
 
 
 @contextmanager

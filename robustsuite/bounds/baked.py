@@ -7,11 +7,15 @@ is no longer there; it is refused then, and the message says what has changed.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
-from collections.abc import Iterator, Mapping, MutableSequence, MutableSet
+import types
+from collections.abc import Iterator, Mapping, MutableSequence, MutableSet, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -21,9 +25,13 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 from robustsuite.errors import InvalidInput
 
 _GONE = object()
-_STATE = frozenset(vars(nn.Module()))  # what every module has; of it, these are looked at:
-_LOOKED_AT = ("_modules", "_forward_hooks", "_forward_pre_hooks")
-_DEPTH = 4  # of objects within objects
+_PLAIN = (
+    *(bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device),
+    *(type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType),
+    *(property, staticmethod, classmethod),
+)
+_STATE = frozenset(vars(nn.Module()))  # what every module has; of it, a few are looked at by name
+_DEPTH = 8  # of objects within objects
 
 # Modules of torch that read `training`, for a dropout that is asked about by itself.
 _WITH_DROPOUT = (nn.RNNBase, nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
@@ -39,13 +47,17 @@ class Snapshot:
         tensors: (dictionary, key, copy, name) of plain tensors.
         kinds: (object, its class, name).
         modes: (module, path) of modules whose function depends on whether they are being trained.
+        presence: (dictionary, names with whether there is a tensor, name) of parameters and buffers.
+        ties: (place, other place, name) of parameters that are one.
     """
 
     entries: tuple[tuple[Mapping[Any, Any], Any, Any, str], ...]
     collections: tuple[tuple[Any, tuple[Any, ...], str], ...]
-    tensors: tuple[tuple[dict[Any, Any], Any, Tensor, str], ...]
+    tensors: tuple[tuple[Mapping[Any, Any], Any, Tensor, str], ...]
     kinds: tuple[tuple[nn.Module, type, str], ...]
     modes: tuple[tuple[nn.Module, str], ...]
+    presence: tuple[tuple[Mapping[str, Any], tuple[tuple[str, int], ...], str], ...]
+    ties: tuple[tuple[tuple[Mapping[str, Any], str], tuple[Mapping[str, Any], str], str], ...]
 
     def kept(self) -> Snapshot:
         """Leave out what has changed since: what a module changes whenever it is called is its own affair."""
@@ -74,6 +86,12 @@ class Snapshot:
         for module, kind, name in self.kinds:
             if type(module) is not kind:
                 raise _changed(name)
+        for held, present, name in self.presence:
+            if _present(held) != present:
+                raise _changed(name)
+        for (first, one), (second, other), name in self.ties:
+            if first.get(one) is not second.get(other):
+                raise _changed(name)
         for module, name in self.modes:
             if module.training:
                 raise InvalidInput(
@@ -84,61 +102,142 @@ class Snapshot:
 
 def snapshot(module: nn.Module) -> Snapshot:
     """Look at a module as it is now."""
-    entries: list[tuple[Mapping[Any, Any], Any, Any, str]] = []
-    collections: list[tuple[Any, tuple[Any, ...], str]] = []
-    tensors: list[tuple[dict[Any, Any], Any, Tensor, str]] = []
-    seen: set[int] = set()
+    return _Look().at(module)
 
-    def look(holder: dict[Any, Any], name: str, depth: int, keys: Iterator[Any]) -> None:
-        for key in keys:
-            value = holder[key]
-            here = f"{name}.{key}" if name else str(key)
-            if isinstance(value, Tensor):
-                tensors.append((holder, key, value.detach().clone(), here))
-                continue
-            entries.append((holder, key, value, here))
-            within(value, here, depth)
 
-    def within(value: Any, name: str, depth: int) -> None:
-        if isinstance(value, nn.Module) or callable(value) or id(value) in seen or depth == 0:
-            return
-        if isinstance(value, dict):
-            seen.add(id(value))
-            collections.append((value, tuple(value), f"{name} (its keys)"))
-            look(value, name, depth - 1, iter(tuple(value)))
-        elif isinstance(value, MutableSequence | MutableSet | tuple | frozenset):
-            seen.add(id(value))
-            if isinstance(value, MutableSequence | MutableSet):
-                collections.append((value, tuple(value), name))
-            for part in value:
-                within(part, name, depth - 1)
-        elif hasattr(value, "__dict__"):
-            seen.add(id(value))
-            look(vars(value), name, depth - 1, iter(tuple(vars(value))))
+class _Look:
+    """One walk over a module and what it holds."""
 
-    kinds = []
-    modes = []
-    for path, part in module.named_modules():
+    def __init__(self) -> None:
+        self._entries: list[tuple[Mapping[Any, Any], Any, Any, str]] = []
+        self._collections: list[tuple[Any, tuple[Any, ...], str]] = []
+        self._tensors: list[tuple[Mapping[Any, Any], Any, Tensor, str]] = []
+        self._kinds: list[tuple[nn.Module, type, str]] = []
+        self._modes: list[tuple[nn.Module, str]] = []
+        self._presence: list[tuple[Mapping[str, Any], tuple[tuple[str, int], ...], str]] = []
+        self._ties: list[tuple[tuple[Mapping[str, Any], str], tuple[Mapping[str, Any], str], str]] = []
+        self._first: dict[int, tuple[Mapping[str, Any], str]] = {}
+        self._seen: set[int] = set()
+
+    def at(self, module: nn.Module) -> Snapshot:
+        """Walk, and give what was seen."""
+        self._module(module, "")
+        return Snapshot(
+            entries=tuple(self._entries),
+            collections=tuple(self._collections),
+            tensors=tuple(self._tensors),
+            kinds=tuple(self._kinds),
+            modes=tuple(self._modes),
+            presence=tuple(self._presence),
+            ties=tuple(self._ties),
+        )
+
+    def _module(self, module: nn.Module, prefix: str) -> None:
+        for path, part in module.named_modules(prefix=prefix):
+            if id(part) not in self._seen:
+                self._seen.add(id(part))
+                self._part(part, path)
+
+    def _part(self, part: nn.Module, path: str) -> None:
         own = vars(part)
-        kinds.append((part, type(part), path or type(part).__name__))
-        derived = type(part).__module__.startswith("torch.")  # torch keeps lists of its weights in private
-        keys = (k for k in tuple(own) if k not in _STATE and not (derived and str(k).startswith("_")))
-        look(own, path, _DEPTH, keys)
+        self._kinds.append((part, type(part), path or type(part).__name__))
+        of_torch = type(part).__module__.startswith("torch.")  # torch keeps lists of its weights in private
+        keys = [k for k in own if k not in _STATE and not (of_torch and str(k).startswith("_"))]
+        if not of_torch:
+            self._collections.append((own, tuple(own), f"{path or 'the module'} (its attributes)"))
+        self._mapping(own, keys, path, _DEPTH)
         for kind in _own_classes(part):
             for key, value in vars(kind).items():
-                if not key.startswith("__"):
+                if not key.startswith("__") or key == "__call__":
                     here = f"{path or kind.__name__}.{key}"
-                    entries.append((vars(kind), key, value, here))
-                    entries.append((own, key, own.get(key, _GONE), here))
-        entries.append((own, "forward", own.get("forward", _GONE), f"{path or 'the module'}.forward"))
-        for key in _LOOKED_AT:
+                    self._entries.append((vars(kind), key, value, here))
+                    self._entries.append((own, key, own.get(key, _GONE), here))
+                    self._within(value, here, _DEPTH)
+        self._entries.append((own, "forward", own.get("forward", _GONE), f"{path or 'the module'}.forward"))
+        for key, what in (
+            ("_modules", "modules"),
+            ("_forward_hooks", "hooks"),
+            ("_forward_pre_hooks", "hooks"),
+        ):
+            self._collections.append((own[key], tuple(own[key]), f"{path or 'the module'} (its {what})"))
+            for name, value in own[key].items():
+                self._entries.append((own[key], name, value, f"{path or 'the module'} (its {what})"))
+                self._within(value, f"{path or 'the module'} (its {what})", _DEPTH)
+        for key in ("_parameters", "_buffers"):
             held = own[key]
-            what = {"_modules": "its modules"}.get(key, "its hooks")
-            collections.append((held, tuple(held), f"{path or 'the module'} ({what})"))
-            look(held, path, 0, iter(tuple(held)))
+            self._presence.append((held, _present(held), f"{path or 'the module'} (its {key[1:]})"))
+            for name, value in held.items():
+                first = self._first.setdefault(id(value), (held, name))
+                if value is not None and first != (held, name):
+                    self._ties.append((first, (held, name), f"{path}.{name}" if path else name))
         if _reads_its_mode(part):
-            modes.append((part, path or type(part).__name__))
-    return Snapshot(tuple(entries), tuple(collections), tuple(tensors), tuple(kinds), tuple(modes))
+            self._modes.append((part, path or type(part).__name__))
+
+    def _mapping(self, holder: Mapping[Any, Any], keys: Sequence[Any], name: str, depth: int) -> None:
+        for key in keys:
+            value = holder.get(key, _GONE)
+            here = f"{name}.{key}" if name else str(key)
+            copy = _as_tensor(value)
+            if copy is not None:
+                self._tensors.append((holder, key, copy.detach().clone(), here))
+                continue
+            self._entries.append((holder, key, value, here))
+            self._within(value, here, depth)
+
+    def _within(self, value: Any, name: str, depth: int) -> None:
+        if isinstance(value, _PLAIN) or id(value) in self._seen or depth == 0:
+            return
+        self._seen.add(id(value))
+        if isinstance(value, nn.Module):  # one that is kept in a list, unknown to torch
+            self._seen.discard(id(value))
+            self._module(value, name)
+        elif isinstance(value, dict):
+            self._collections.append((value, tuple(value), f"{name} (its keys)"))
+            self._mapping(value, tuple(value), name, depth - 1)
+        elif isinstance(value, MutableSequence | MutableSet | tuple | frozenset):
+            if isinstance(value, MutableSequence | MutableSet):
+                self._collections.append((value, tuple(value), name))
+            for part in value:
+                self._within(part, name, depth - 1)
+        elif isinstance(value, functools.partial):
+            self._within([value.func, value.args, value.keywords], name, depth - 1)
+        elif hasattr(value, "__dict__"):
+            self._mapping(vars(value), tuple(vars(value)), name, depth - 1)
+        elif hasattr(type(value), "__slots__"):
+            slots = _Slots(value)
+            self._mapping(slots, tuple(slots), name, depth - 1)
+
+
+class _Slots(Mapping[str, Any]):
+    """The attributes of an object that has slots in the place of a dictionary."""
+
+    def __init__(self, held: Any) -> None:
+        self._held = held
+        names = (getattr(kind, "__slots__", ()) for kind in type(held).__mro__)
+        self._names = [n for group in names for n in ([group] if isinstance(group, str) else group)]
+
+    def __getitem__(self, name: str) -> Any:
+        try:
+            return getattr(self._held, name)
+        except AttributeError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _present(held: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, value is not None) for name, value in held.items())
+
+
+def _as_tensor(value: Any) -> Tensor | None:
+    """Give a tensor, or what an array of numpy holds."""
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value) if value.dtype.kind in "biuf" and value.dtype.isnative else None
+    return value if isinstance(value, Tensor) else None
 
 
 def _reads_its_mode(module: nn.Module) -> bool:
@@ -151,21 +250,31 @@ def _reads_its_mode(module: nn.Module) -> bool:
         return (
             isinstance(getattr(module, "dropout", 0.0), float | int) and getattr(module, "dropout", 0.0) > 0
         )
-    codes = (
-        getattr(getattr(value, "__func__", value), "__code__", None)
-        for kind in type(module).__mro__[: type(module).__mro__.index(nn.Module)]
-        for value in vars(kind).values()
+    values = (v for kind in _kinds_of(module) for v in vars(kind).values())
+    return any(_asks(code) for code in map(_code_of, values) if code is not None)
+
+
+def _code_of(value: Any) -> types.CodeType | None:
+    value = inspect.unwrap(
+        getattr(value, "__func__", getattr(value, "fget", value)), stop=lambda f: f is None
     )
-    return any(code is not None and "training" in code.co_names for code in codes)
+    code = getattr(value, "__code__", None)
+    return code if isinstance(code, types.CodeType) else None
+
+
+def _asks(code: types.CodeType) -> bool:
+    """Say whether code, or a function made in it, names `training`."""
+    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
+    return "training" in code.co_names or "training" in code.co_consts or any(map(_asks, inner))
+
+
+def _kinds_of(module: nn.Module) -> list[type]:
+    return [kind for kind in type(module).__mro__ if kind not in (nn.Module, object)]
 
 
 def _own_classes(module: nn.Module) -> list[type]:
     """Give the classes of a module that are not torch's."""
-    return [
-        kind
-        for kind in type(module).__mro__[: type(module).__mro__.index(nn.Module)]
-        if not kind.__module__.startswith("torch.")
-    ]
+    return [kind for kind in _kinds_of(module) if not kind.__module__.startswith(("torch.", "typing", "abc"))]
 
 
 def _entry_changed(holder: Mapping[Any, Any], key: Any, value: Any) -> bool:
@@ -178,8 +287,8 @@ def _collection_changed(collection: Any, values: tuple[Any, ...]) -> bool:
 
 
 def _tensor_changed(holder: Mapping[Any, Any], key: Any, copy: Tensor) -> bool:
-    now = holder.get(key, _GONE)
-    if not isinstance(now, Tensor) or now.shape != copy.shape or now.dtype != copy.dtype:
+    now = _as_tensor(holder.get(key, _GONE))
+    if now is None or now.shape != copy.shape or now.dtype != copy.dtype:
         return True
     return not torch.equal(now.detach().to(copy.device), copy)
 

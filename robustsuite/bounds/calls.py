@@ -54,6 +54,8 @@ class Call:
         if not any(map(is_perturbed, (*args, *kwargs.values()))):
             args, kwargs = self._with(values, self.args, self.kwargs)
             return self.function(*args, **kwargs)
+        like = program.dtype
+        args = [a.to(like) if _is_finer(a, like) else a for a in args]
         return self.stamped(self.by_rule(program, args, kwargs), args, kwargs)
 
     def by_rule(self, program: Program, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -99,6 +101,11 @@ class Call:
         return [values[a] if isinstance(a, fx.Node) else a for a in args], kwargs
 
 
+def _is_finer(value: Any, dtype: torch.dtype) -> bool:
+    """Say whether a constant is kept in another floating point dtype than bounds are computed in."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.dtype != dtype
+
+
 def is_perturbed(value: Any) -> bool:
     """Say whether a value, or an entry of a list, depends on the input."""
     if isinstance(value, list | tuple):
@@ -141,8 +148,13 @@ def calls_of(nodes: Sequence[fx.Node], constant: Container[str], inputs: torch.d
                 perturbed.add(node)
             calls.append(Call(node, node.name))
             continue
-        assert callable(node.target)
         where = where_of(node)
+        if node.op != "call_function" or isinstance(node.target, torch._ops.HigherOrderOperator):
+            raise UnsupportedOperator(
+                f"{where} chooses or repeats parts of the network while it runs, which no bound follows; write both ways "
+                "out, and join them by torch.where"
+            )
+        assert callable(node.target)
         rule: Rule | None = None
         for_rule: tuple[tuple[Any, ...], Mapping[str, Any]] = ((), {})
         if any(source in perturbed for source in node.all_input_nodes):

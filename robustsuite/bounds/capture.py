@@ -21,7 +21,7 @@ def check_takes(module: nn.Module, examples: Sequence[Tensor]) -> None:
     """
     try:
         with torch.no_grad():
-            module(*examples)
+            result = module(*examples)
     except RobustsuiteError:
         raise
     except Exception as error:
@@ -33,6 +33,10 @@ def check_takes(module: nn.Module, examples: Sequence[Tensor]) -> None:
             f"the module{has} does not take an example of shape {given} ({type(error).__name__}: {reason}); "
             "pass one batch for each of its inputs, of the shape, dtype and device that it was made for"
         ) from error
+    if not isinstance(result, Tensor):
+        raise InvalidInput(
+            f"the module returns {described(result)}; expected a tensor: wrap it in a module that returns the one to bound"
+        )
 
 
 def check_capture(module: object, example: object) -> tuple[Tensor, ...]:
@@ -60,6 +64,8 @@ def check_capture(module: object, example: object) -> tuple[Tensor, ...]:
             raise InvalidInput(
                 f"example is {described(value)}, not a batch of one example or more; expected at least one"
             )
+        if not value.numel():
+            raise InvalidInput(f"example is {described(value)}; expected at least one number")
         if value.is_complex():
             raise InvalidInput(f"example is {described(value)}; expected real numbers")
         if not bool(torch.isfinite(value).all()):

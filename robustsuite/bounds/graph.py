@@ -61,6 +61,11 @@ class Graph:
             UnsupportedOperator: an operator has no rule.
         """
         self._check(regions)
+        if torch.is_autocast_enabled(regions[0].center.device.type):
+            raise InvalidInput(
+                "bounds inside of torch.autocast would be computed in a coarser dtype; leave the block, or turn it off "
+                "for them: with torch.autocast(device_type, enabled=False)"
+            )
         if self._baked is not None:
             self._baked.check()
         program = Program([region.center.unsqueeze(1) for region in regions], sound=self.sound)
@@ -231,7 +236,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
             )
         nodes = tuple(exported.graph.nodes)
         calls = calls_of(nodes[:-1], set(live) | set(constants), first[0].dtype)
-        output_node = _first_output(nodes[-1].args)
+        output_node = _output(nodes[-1].args, signature.user_outputs[0])
         output_shape = tuple(output_node.meta["val"].shape)
         graph = Graph(
             module=module,
@@ -250,14 +255,26 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
         baked = snapshot(module)
         agreement.check_rules(calls, graph.placeholders(first, first[0].device))
         agreement.check_module(graph, examples)
+        baked = baked.kept()
         separation.check(module, examples)
         graph = replace(graph, _baked=baked.kept())
     return graph
 
 
-def _first_output(args: Any) -> Any:
-    """Give the first of a graph's outputs; the others (buffer updates) are of no concern to bounds."""
-    return args[0][0]
+def _output(args: Any, name: str | None) -> fx.Node:
+    """Find the node of a graph's output; what stands beside it (updates of buffers) is of no concern to bounds.
+
+    Raises:
+        InvalidInput: the module returns no tensor of real numbers.
+    """
+    found = next((node for node in args[0] if isinstance(node, fx.Node) and node.name == name), None)
+    value = None if found is None else found.meta.get("val")
+    if found is None or not isinstance(value, Tensor) or not value.is_floating_point() or not value.numel():
+        kind = f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, Tensor) else "no tensor"
+        raise InvalidInput(
+            f"the module returns {kind}; expected one tensor of floating point numbers: wrap it in a module that returns it"
+        )
+    return found
 
 
 @contextmanager

@@ -65,6 +65,8 @@ _MOVES = {
     aten.roll.default,
     aten.where.self,
     aten.index_select.default,
+    aten.unfold.default,
+    aten.constant_pad_nd.default,
     aten.clone.default,
     aten.contiguous.default,
     aten.alias.default,
@@ -84,7 +86,7 @@ def without_infinities(constant: Tensor, where: str) -> tuple[Tensor, Tensor | N
     Raises:
         UnsupportedOperator: a number is NaN or plus infinity.
     """
-    if not constant.is_floating_point():
+    if not constant.is_floating_point() or bool(constant.detach().sum().isfinite()):
         return constant, None
     if bool((constant.isnan() | (constant == torch.inf)).any()):
         raise UnsupportedOperator(
@@ -129,12 +131,14 @@ def after(target: Any, args: Sequence[Any], kwargs: Mapping[str, Any], where: st
     if target in _OVER_AXES | _STAYS_OVER_AXES:
         (mask,) = masks
         dims = args[1] if len(args) > 1 else list(range(mask.dim()))
-        if bool(mask.all(dims) if isinstance(dims, int) else mask.amin(list(dims)).any()):
+        if bool((mask.amin(dims) if mask.dim() else mask).any()):
             raise UnsupportedOperator(
                 f"{where} meets a row that is masked as a whole, which gives NaN or -inf"
             )
         return mask if target in _STAYS_OVER_AXES else None
     if target in _MOVES:
+        if target is aten.constant_pad_nd.default:
+            args = args[:2]  # what the padding itself is, its rule says
         moved = target(*_over(args, partial(_as_mask, device=masks[0].device)), **kwargs)
         assert isinstance(moved, Tensor)
         return moved.bool()

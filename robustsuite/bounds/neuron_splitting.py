@@ -358,8 +358,8 @@ def _split(domains: _Domains, scores: dict[int, Tensor]) -> _Domains | None:
     order = sorted(scores)
     if not order:
         return None
-    flat = torch.cat([flat(scores[i]) for i in order], 1)
-    top, chosen = flat.max(1)
+    joined = torch.cat([flat(scores[i]) for i in order], 1)
+    top, chosen = joined.max(1)
     if bool((top <= 0).any()):
         return None
     first = domains.select(torch.arange(len(top), device=top.device))

@@ -205,6 +205,7 @@ class Program:
         self._is_training: Callable[[], bool] | None = None
         self.convex_weights: set[int] = set()  # steps whose last axis holds weights >= 0 with sum 1
         self._values: dict[int, Tensor] = {}
+        self.dtype = centers[0].dtype
         for number, center in enumerate(centers):
             ref = self._append(Input(number), (), tuple(center.shape[1:]))
             self._values[ref.index] = center

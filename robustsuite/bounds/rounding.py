@@ -34,12 +34,15 @@ from torch import Tensor
 from robustsuite.bounds import masks
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Step
+from robustsuite.bounds.relaxations.curve import Curve
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.order import OrderStatistics
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
+from robustsuite.bounds.relaxations.s_shaped import SShaped
 from robustsuite.bounds.relaxations.selection import Selection
 from robustsuite.bounds.relaxations.unary import Unary
+from robustsuite.norms import flat
 
 _PARTS = 4  # the network's error, the interval's (a middle and a radius), the coefficients'
 _FEW = 40  # units that cover a function within 4 ulp, its two lines and their application
@@ -85,7 +88,7 @@ def underflow(step: Step, inputs: Sequence[Bounds], output: Bounds) -> Tensor:
     """
     assert isinstance(step.op, Affine | Nonlinear)
     products = _terms(step.op, inputs, output) if isinstance(step.op, Affine) else _FEW * _longest(inputs)
-    sizes = sum(_size(step, x).flatten(1).sum(1) + 1 for x in inputs)
+    sizes = sum(flat(_size(step, x)).sum(1) + 1 for x in inputs)
     assert isinstance(sizes, Tensor)
     return _PARTS * (products + 2) * torch.finfo(sizes.dtype).smallest_normal * sizes
 
@@ -123,6 +126,8 @@ def _scale(op: Nonlinear, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> 
             ):
                 reach = slope.abs() * sizes[0] + (0.0 if intercept is None else intercept.abs())
                 total = torch.maximum(total, reach)
+        if isinstance(op.relaxation, SShaped | Curve):
+            total = total + 1 + sizes[0]  # kernels go through 1 + tanh or 1 + erf, which cancel
         return 2 * total
     if isinstance(op, Product):
         return 4 * sizes[0] * sizes[1]

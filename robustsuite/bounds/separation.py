@@ -24,9 +24,11 @@ _BATCH = 3
 # Not marked as elementwise by torch, and yet: their result at an entry comes from that entry.
 _ELEMENTWISE = {aten._to_copy.default, aten.clone.default, aten.where.self, aten.masked_fill.Scalar}
 # What these give at an entry depends on all entries along the axis, but NaN moves to its end.
-_ALONG_AXIS = {aten.sort, aten.topk, aten.kthvalue, aten.median, aten.argsort}
+_ALONG_AXIS = {aten.sort, aten.topk, aten.kthvalue, aten.median, aten.nanmedian, aten.argsort}
+_BY_NUMBERS = {aten.roll.default}  # not elementwise, and no number of theirs is a shape
 _OF_BOOLEANS = {aten.any.default: aten.amax.default, aten.all.default: aten.amin.default}
 _OF_BOOLEANS |= {aten.any.dim: aten.amax.default, aten.all.dim: aten.amin.default}
+_OF_BOOLEANS |= {aten.nansum.default: aten.sum.dim_IntList}
 _OF_BOOLEANS |= {aten.any.dims: aten.amax.default, aten.all.dims: aten.amin.default}
 
 
@@ -41,8 +43,9 @@ def check(module: nn.Module, examples: Sequence[Tensor]) -> None:
         InvalidInput: it does; the message names the operator that joins examples, where one does.
     """
     graph, inputs = _operators(module, examples, _BATCH)
-    _check_numbers(graph, _operators(module, examples, _BATCH - 1)[0])
     values = _run(graph, inputs)
+    smaller, fewer = _operators(module, examples, _BATCH - 1)
+    _check_numbers(graph, smaller, values, _run(smaller, fewer))
     output = _output(graph)
     y = values.get(output)
     if not isinstance(y, Tensor) or y.dim() < 1 or len(y) != _BATCH:
@@ -93,20 +96,44 @@ def _writes(node: fx.Node) -> bool:
     return schema is not None and bool(schema.is_mutable)
 
 
-def _check_numbers(first: fx.GraphModule, second: fx.GraphModule) -> None:
-    """Check that no elementwise operator computes with the batch size, by comparing the numbers of two batch sizes."""
+def _check_numbers(
+    first: fx.GraphModule,
+    second: fx.GraphModule,
+    values: Mapping[fx.Node, Any],
+    others: Mapping[fx.Node, Any],
+) -> None:
+    """Check that no operator computes with the batch size, by comparing numbers and constants of two batch sizes."""
     pairs = [[n for n in g.graph.nodes if n.op == "call_function"] for g in (first, second)]
     if [n.target for n in pairs[0]] != [n.target for n in pairs[1]]:
         return  # one example after the other, perhaps
+    moving = {n for n in first.graph.nodes if n.op == "placeholder"}
     for one, other in zip(*pairs, strict=True):
-        if _is_elementwise(one.target):
-            for a, b in zip(
-                (*one.args, *one.kwargs.values()), (*other.args, *other.kwargs.values()), strict=True
-            ):
-                if isinstance(a, int | float) and a != b:
-                    raise mixes(
-                        f"{one.target} computes with {a} in a batch of {_BATCH}, with {b} in a smaller one"
-                    )
+        elementwise = _is_elementwise(one.target) or one.target in _BY_NUMBERS
+        numbers = zip((*one.args, *one.kwargs.values()), (*other.args, *other.kwargs.values()), strict=True)
+        for a, b in numbers:
+            counts = isinstance(a, float) or (elementwise and isinstance(a, int | list))
+            if counts and a != b and not any(isinstance(n, fx.Node) for n in _nodes(a)):
+                raise mixes(
+                    f"{one.target} computes with {a} in a batch of {_BATCH}, with {b} in a smaller one"
+                )
+        if any(n in moving for n in one.all_input_nodes) or str(one.target).startswith("aten.empty"):
+            moving.add(one)  # or holds what was left in memory, until it is filled
+            continue
+        value, fewer = values[one], others[other]
+        if isinstance(value, Tensor) and value.shape == fewer.shape and not _equal(value, fewer):
+            raise mixes(f"a constant that {one.target} makes depends on the batch size")
+
+
+def _nodes(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _equal(value: Tensor, other: Tensor) -> bool:
+    return (
+        torch.equal(value.nan_to_num(0.0), other.nan_to_num(0.0))
+        if value.is_floating_point()
+        else torch.equal(value, other)
+    )
 
 
 def _run(graph: fx.GraphModule, inputs: Sequence[Tensor]) -> dict[fx.Node, Any]:

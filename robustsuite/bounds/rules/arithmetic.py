@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from robustsuite.bounds import masks
 from robustsuite.bounds.bounds import Bounds, Centered
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Program, Ref, Refine
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import Product
 from robustsuite.bounds.relaxations.unary import apply_unary
-from robustsuite.bounds.rules.shape import Shift, expand, shift
+from robustsuite.bounds.rules.shape import expand, shift
 from robustsuite.bounds.rules.table import Table, constant_like
 
 aten = torch.ops.aten
@@ -113,11 +111,7 @@ def _add_constant(g: Program, x: Ref, constant: Any, alpha: float) -> Ref:
     if x.dtype == torch.bool and torch.as_tensor(constant).dtype == torch.bool:
         return _either(g, x, torch.as_tensor(constant, device=constant_like(g)["device"]))
     tensor = torch.as_tensor(constant, **constant_like(g)) * alpha
-    tensor, low = masks.without_infinities(tensor, g.where)
-    wide = expand(g, x, torch.broadcast_shapes(x.shape, tensor.shape))
-    if low is None:
-        return shift(g, wide, tensor)
-    return with_placeholders(g, wide, tensor, low)
+    return shift(g, expand(g, x, torch.broadcast_shapes(x.shape, tensor.shape)), tensor)
 
 
 def _either(g: Program, x: Ref, y: Ref | Tensor) -> Ref:
@@ -128,13 +122,6 @@ def _either(g: Program, x: Ref, y: Ref | Tensor) -> Ref:
         return shift(g, scale(g, x, 1 - y), y)
     x, y = _broadcast(g, x, y)
     return subtract(g, g.emit(Add(), x, y, shape=x.shape), g.emit(Product(), x, y, shape=x.shape))
-
-
-def with_placeholders(g: Program, x: Ref, constant: Tensor, low: Tensor) -> Ref:
-    """Add a constant whose entries at `low` are placeholders of minus infinity."""
-    wide = constant.expand(x.shape).unsqueeze(0)
-    result = g.emit(Shift(wide), x, shape=x.shape, refine=masks.stay_apart, refine_from=[x], masked=True)
-    return replace(result, masked=low.expand(x.shape))
 
 
 def subtract(g: Program, x: Operand, y: Operand, alpha: float = 1) -> Ref:

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.bounds import masks
 from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.unary import apply_unary
 from robustsuite.bounds.rules.activation import relu
-from robustsuite.bounds.rules.arithmetic import Operand, add, multiply, scale, with_placeholders
+from robustsuite.bounds.rules.arithmetic import Operand, add, multiply, scale
 from robustsuite.bounds.rules.refusal import Places
 from robustsuite.bounds.rules.shape import expand, reshape, shift, to_last
 from robustsuite.bounds.rules.table import Table, constant_like
@@ -144,8 +143,7 @@ def _blend(g: Program, mask: Tensor, x: Operand, y: Operand) -> Ref:
     constant = torch.as_tensor(y if isinstance(x, Ref) else x, **kind)
     # What is not chosen may be anything.
     picked = torch.where(~chosen if isinstance(x, Ref) else chosen, constant, 0.0)
-    picked, low = masks.without_infinities(picked, g.where)
-    return shift(g, parts[0], picked) if low is None else with_placeholders(g, parts[0], picked, low)
+    return shift(g, parts[0], picked)
 
 
 def masked_fill(g: Program, x: Ref, mask: Operand, value: Any) -> Ref:

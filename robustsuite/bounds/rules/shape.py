@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from robustsuite.bounds import masks
 from robustsuite.bounds.bounds import Bounds, Centered
 from robustsuite.bounds.linear_form import LinearForm, OneHot, Picks, Pieces
 from robustsuite.bounds.planes import Planes
@@ -203,8 +205,17 @@ def expand(g: Program, x: Ref, shape: Sequence[int], implicit: bool = False) -> 
 
 
 def shift(g: Program, x: Ref, constant: Tensor) -> Ref:
-    """Add a constant of shape (*shape) to `x`."""
-    return g.emit(Shift(constant.expand(x.shape).unsqueeze(0)), x, shape=x.shape)
+    """Add a constant of shape (*shape) to `x`; its entries of -inf are held as placeholders.
+
+    Raises:
+        UnsupportedOperator: it holds NaN or inf.
+    """
+    constant, low = masks.without_infinities(constant, g.where)
+    op = Shift(constant.expand(x.shape).unsqueeze(0))
+    if low is None:
+        return g.emit(op, x, shape=x.shape)
+    result = g.emit(op, x, shape=x.shape, refine=masks.stay_apart, refine_from=[x], masked=True)
+    return replace(result, masked=low.expand(x.shape))
 
 
 def moved(function: Callable[..., Tensor], *, one_to_one: bool = False) -> Callable[..., Ref]:

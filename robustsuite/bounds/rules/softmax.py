@@ -23,9 +23,10 @@ from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.selection import where
 from robustsuite.bounds.rules.shape import reshape, to_last, transpose
 from robustsuite.bounds.rules.table import Table, constant_like
-from robustsuite.errors import UnsupportedOperator
+from robustsuite.errors import UnboundedOutput, UnsupportedOperator
 
 aten = torch.ops.aten
+_LOST = 0.05  # of a logit, by rounding
 
 
 def softmax(g: Program, x: Ref, dim: int) -> Ref:
@@ -59,7 +60,8 @@ def softmax(g: Program, x: Ref, dim: int) -> Ref:
 def log_sum_exp(g: Program, x: Ref, dims: Sequence[int] | int, keepdim: bool = False) -> Ref:
     """Give the logarithm of the sum of exponentials over `dims`."""
     flat, whole = to_last(g, x, dims)
-    result = g.emit(LogSumExp(), flat, shape=flat.shape[:-1])
+    guard = None if g.sound else _fine_enough
+    result = g.emit(LogSumExp(), flat, shape=flat.shape[:-1], refine=guard, refine_from=[flat])
     return reshape(g, result, whole) if keepdim else result
 
 
@@ -67,6 +69,27 @@ def log_softmax(g: Program, x: Ref, dim: int) -> Ref:
     """Give x less its log-sum-exp over `dim`."""
     axis = dim % len(x.shape)
     return add(g, x, log_sum_exp(g, x, [axis], True), -1, refine=_not_positive, refine_from=[x])
+
+
+def _fine_enough(inputs: Sequence[Bounds]) -> Bounds:
+    """Give no interval, but check that rounding of the largest logits does not swallow their differences (a `Refine`).
+
+    Raises:
+        UnboundedOutput: it does.
+    """
+    x = inputs[0]
+    # What is far below the largest logit of its row has no weight, whatever its rounding.
+    largest = x.upper.detach().amax(-1)
+    counts = (x.upper.detach() > largest.unsqueeze(-1) - 1e3) * torch.maximum(
+        x.lower.abs(), x.upper.abs()
+    ).detach()
+    size = float(counts.nan_to_num(0.0, 0.0, 0.0).amax()) if counts.numel() else 0.0
+    if size * torch.finfo(largest.dtype).eps > _LOST:
+        raise UnboundedOutput(
+            f"logits of size {size:.3g} leave no room for their differences in {str(largest.dtype).removeprefix('torch.')}; "
+            "subtract a constant from them, use a smaller eps, or float64"
+        )
+    return Bounds(torch.full_like(largest, -torch.inf), torch.full_like(largest, torch.inf))
 
 
 def _not_positive(inputs: Sequence[Bounds]) -> Bounds:
