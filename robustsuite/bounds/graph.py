@@ -279,13 +279,19 @@ def _output(args: Any, name: str | None) -> fx.Node:
 
 @contextmanager
 def _eval_mode(module: nn.Module) -> Any:
+    """Put a module into eval mode; leave its modes and buffers as they were, whatever its calls do to them."""
     modes = {part: part.training for part in module.modules()}
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     try:
         module.eval()
         yield
     finally:
         for part, mode in modes.items():
             part.training = mode
+        with torch.no_grad():
+            for buffer, before in buffers:
+                if not torch.equal(buffer, before):
+                    buffer.copy_(before)
 
 
 def _attribute(module: nn.Module, path: str) -> Tensor:

@@ -116,8 +116,14 @@ def _check_numbers(
                 raise mixes(
                     f"{one.target} computes with {a} in a batch of {_BATCH}, with {b} in a smaller one"
                 )
-        if any(n in moving for n in one.all_input_nodes) or str(one.target).startswith("aten.empty"):
-            moving.add(one)  # or holds what was left in memory, until it is filled
+        # What a module counts, and what was left in memory, is another thing each time.
+        changes = getattr(getattr(one.target, "_schema", None), "is_mutable", False)
+        if (
+            any(n in moving for n in one.all_input_nodes)
+            or changes
+            or str(one.target).startswith("aten.empty")
+        ):
+            moving.add(one)
             continue
         value, fewer = values[one], others[other]
         if isinstance(value, Tensor) and value.shape == fewer.shape and not _equal(value, fewer):

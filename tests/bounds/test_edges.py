@@ -6,16 +6,18 @@ refused by name; what it understands is bounded soundly.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robustsuite import bounds
-from robustsuite.errors import InvalidInput, RobustsuiteError, UnsupportedOperator
+from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator
 from robustsuite.perturbation import L1, L2, Box, Linf
 
 from .cases import METHODS, Applied
@@ -407,3 +409,192 @@ def test_errors_are_of_one_line() -> None:
     with pytest.raises(UnsupportedOperator) as caught:
         bounds.trace(Applied(lambda x: x.sum(1, dtype=torch.float16)), torch.zeros(1, 2))
     assert "\n" not in str(caught.value)
+
+
+# --- what a second hunt found
+
+
+MORE_MIXING: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "roll by the batch size": (lambda x: x.roll(len(x), 1), 4),
+    "another factor for some sizes": (lambda x: x * 2 if len(x) % 4 == 1 else x * 3, 2),
+    "statistics of batches of four": (lambda x: x - x.mean(0, keepdim=True) if len(x) % 4 == 0 else x, 2),
+    "sum that passes over NaN": (lambda x: x + (x / 100).tanh().sub(0.5).relu().nansum(0), 4),
+    "constants of the batch size": (lambda x: (x - 1e4 + 1e3 * torch.ones(len(x)).sum()).relu(), 2),
+    "eps of the batch size": (lambda x: F.layer_norm(x, (2,), eps=1e-6 * len(x)), 2),
+}
+
+
+@pytest.mark.parametrize("name", MORE_MIXING)
+def test_the_batch_size_is_not_an_input(name: str) -> None:
+    function, width = MORE_MIXING[name]
+    with pytest.raises(RobustsuiteError, match="batch"):
+        bounds.trace(Applied(function), torch.zeros(1, width))
+
+
+class Held:
+    __slots__ = ("k",)
+
+    def __init__(self, k: float) -> None:
+        self.k = k
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x * self.k
+
+
+class HoldsMore(nn.Module):
+    settings: ClassVar[dict[str, float]] = {"k": 2.0}
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(2, 2, bias=False), nn.Linear(2, 2)
+        self.b.weight = self.a.weight
+        self.act, self.kept = Held(1.5), [nn.LeakyReLU(0.1)]
+        self.partial = functools.partial(torch.clamp, min=-3.0)
+        self.array = np.array([1.0, 2.0])
+        self.list = nn.ParameterList([torch.ones(2)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.partial(self.kept[0](self.act(self.b(self.a(x)))))
+        scale = float(self.array[0]) * self.settings["k"] * getattr(self, "factor", 1.0)
+        result: Tensor = y * scale * sum(self.list)
+        return result
+
+
+MORE_CHANGES: dict[str, Callable[[HoldsMore], Any]] = {
+    "bias added": lambda m: setattr(m.a, "bias", nn.Parameter(torch.ones(2))),
+    "bias removed": lambda m: setattr(m.b, "bias", None),
+    "weights untied": lambda m: setattr(m.b, "weight", nn.Parameter(torch.ones(2, 2))),
+    "list of parameters": lambda m: m.list.append(torch.ones(2)),
+    "new attribute": lambda m: setattr(m, "factor", 9.0),
+    "settings of the class": lambda m: m.settings.update(k=3.0),
+    "state of a callable": lambda m: setattr(m.act, "k", 9.0),
+    "keyword of a partial": lambda m: m.partial.keywords.update(min=0.0),
+    "module in a list": lambda m: setattr(m.kept[0], "negative_slope", 0.9),
+    "array": lambda m: m.array.__setitem__(0, 5.0),
+}
+
+
+@pytest.mark.parametrize("change", MORE_CHANGES)
+def test_further_changes_are_refused(change: str) -> None:
+    HoldsMore.settings = {"k": 2.0}
+    module, x = HoldsMore().eval(), torch.ones(1, 2)
+    net = bounds.trace(module, x)
+    region = Linf(0.1).around(x)
+    assert_encloses(bounds.crown(net, region), extremes(module, region))
+    MORE_CHANGES[change](module)
+    with pytest.raises(InvalidInput, match="trace again"):
+        bounds.crown(net, region)
+
+
+class AsksAround(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        def factor() -> int:
+            return 2 if self.training else 1
+
+        return factor() * x
+
+
+def test_a_mode_that_is_asked_for_within_is_seen() -> None:
+    x = torch.rand(1, 2)
+    net = bounds.trace(AsksAround().train(), x)
+    with pytest.raises(InvalidInput, match="training mode"):
+        bounds.ibp(net, Linf(0.1).around(x))
+
+
+TAKEN: dict[str, tuple[Callable[[Tensor], Tensor], tuple[int, ...], float]] = {
+    "causal mask": (
+        lambda x: x.masked_fill(torch.ones(4, 4).triu(1).bool(), -torch.inf).softmax(-1),
+        (2, 4, 4),
+        0.1,
+    ),
+    "causal maximum": (
+        lambda x: x.masked_fill(torch.ones(4, 4).triu(1).bool(), -torch.inf).max(-1)[0],
+        (2, 4, 4),
+        0.1,
+    ),
+    "softmax in a dtype": (lambda x: F.softmax(x, dim=-1, dtype=torch.float32), (2, 4), 0.1),
+    "sum in a dtype": (lambda x: x.sum(-1, dtype=torch.float32), (2, 4), 0.1),
+    "maximum over padding": (
+        lambda x: F.pad(x, (1, 1), value=-torch.inf).unfold(1, 3, 1).amax(-1),
+        (1, 4),
+        0.3,
+    ),
+    "constants of another dtype": (
+        lambda x: (x.double() @ torch.eye(4, dtype=torch.float64)).float(),
+        (1, 4),
+        0.1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_common_forms_are_bounded(name: str) -> None:
+    function, shape, eps = TAKEN[name]
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    net = bounds.trace(Applied(function), x)
+    region = Linf(eps).around(x)
+    found = extremes(net.module, region, samples=100, corners=30)
+    for method in METHODS:
+        assert_encloses(method.call(net, region), found, hint=str(method))
+
+
+def test_logits_without_room_for_their_differences_are_refused() -> None:
+    x = torch.tensor([[1.0, -2.0, 0.5, 0.0]])
+    net = bounds.trace(Applied(lambda x: (x - 1e9).softmax(-1)), x)
+    for method in METHODS:
+        with pytest.raises(UnboundedOutput, match="no room"):
+            method.call(net, Linf(0.1).around(x))
+
+
+def test_autocast_is_refused() -> None:
+    x = torch.ones(1, 2)
+    net = bounds.trace(nn.Linear(2, 2), x)
+    with torch.autocast("cpu", torch.bfloat16), pytest.raises(InvalidInput, match="autocast"):
+        bounds.crown(net, Linf(0.1).around(x))
+
+
+class Counts(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.get_buffer("seen").add_(1)
+        return 2 * x
+
+
+def test_a_module_that_counts_its_calls_is_bounded() -> None:
+    x = torch.ones(1, 2)
+    module = Counts()
+    result = bounds.ibp(bounds.trace(module, x), Linf(0.1).around(x))
+    torch.testing.assert_close(result.upper, 2 * x + 0.2)
+    assert module.get_buffer("seen").item() == 0
+
+
+class Returns(nn.Module):
+    def __init__(self, make: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def forward(self, x: Tensor) -> Any:
+        return self._make(x)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: {"logits": x},
+        lambda x: (x, 2 * x),
+        lambda x: None,
+        lambda x: 3,
+        lambda x: x > 0,
+        lambda x: x[:, :0],
+        lambda x: torch.cond(x.sum() > 0, lambda x: 2 * x, lambda x: x, (x,)),
+    ],
+    ids=["dictionary", "tuple", "none", "number", "booleans", "nothing", "branches"],
+)
+def test_what_is_no_tensor_of_numbers_is_refused(make: Callable[[Tensor], Any]) -> None:
+    with pytest.raises(RobustsuiteError) as caught:
+        bounds.trace(Returns(make), torch.rand(1, 3))
+    assert "\n" not in str(caught.value)
+    assert "batch" not in str(caught.value)

@@ -14,7 +14,7 @@ from robustsuite import Linf, bounds
 from robustsuite.bounds import Answer, Bounds
 from robustsuite.errors import InvalidInput
 
-from .cases import OPERATORS, PERTURBATIONS, Case
+from .cases import OPERATORS, PERTURBATIONS, Applied, Case
 from .search import extremes
 
 METHODS: list[Callable[..., Bounds]] = [
@@ -139,3 +139,27 @@ def test_products_that_vanish(method: Callable[..., Bounds]) -> None:
     result = method(bounds.trace(net, x, sound=True), Linf(0.0).around(x))
     assert bool((result.lower <= net(x)).all() & (net(x) <= result.upper).all())
     assert bool((result.lower <= 1).all() & (result.upper >= 1).all())  # in another order of products
+
+
+@pytest.mark.parametrize("method", METHODS, ids=IDS)
+@pytest.mark.parametrize("module", [nn.Sigmoid(), nn.GELU(), nn.GELU("tanh"), nn.SiLU(), nn.Tanh()], ids=str)
+def test_functions_that_cancel(module: nn.Module, method: Callable[..., Bounds]) -> None:
+    """Kernels go through 1 + tanh and 1 + erf, which are near 0 where their tails are."""
+    x = torch.linspace(-18, 18, 400).view(-1, 1)
+    for eps in (1e-30, 5e-3):
+        region = Linf(eps).around(x)
+        found = extremes(module, region, samples=100, corners=10, steps=0)
+        result = method(bounds.trace(module, x[:1], sound=True), region)
+        assert bool((result.lower <= found.lower).all() & (found.upper <= result.upper).all())
+
+
+def test_scalars_of_sound_graphs_are_bounded() -> None:
+    x = torch.rand(2, 4)
+    functions: list[Callable[[Tensor], Tensor]] = [
+        lambda x: x.amax(1),
+        lambda x: x.logsumexp(1),
+        lambda x: x.softmax(1)[:, 0],
+    ]
+    for function in functions:
+        result = bounds.crown(bounds.trace(Applied(function), x, sound=True), Linf(0.1).around(x))
+        assert bool((result.lower <= function(x)).all())
