@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -141,7 +142,7 @@ def _scatter_reduce(
 def _index_put(
     g: Program,
     x: Ref | Tensor,
-    indices: Sequence[Tensor | None],
+    indices: Sequence[Any],
     values: Ref | Tensor,
     accumulate: bool = False,
 ) -> Ref:
