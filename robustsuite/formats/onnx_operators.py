@@ -25,9 +25,6 @@ from robustsuite.formats.onnx_types import ANY, BOOLS, FLOATS, Static, dtype_of
 
 Function = Callable[..., Tensor | tuple[Tensor, ...]]
 
-_UNBOUNDED = 3.4028234e38
-"""From here on the limits of Clip, which are the ends of float32 in old versions, do not count."""
-
 
 @dataclass(frozen=True, slots=True)
 class Operator:
@@ -40,6 +37,7 @@ class Operator:
         static: positions of the inputs that must be constants: the function takes them as numpy arrays.
         takes: types of the other inputs that the function computes with.
         counts: whether the function takes the number of the node's outputs, as `num_outputs`.
+        alone: whether a node may give one output only: the operator computes something else where it gives more.
     """
 
     function: Function
@@ -48,6 +46,7 @@ class Operator:
     static: tuple[int, ...] = ()
     takes: frozenset[torch.dtype] = FLOATS
     counts: bool = False
+    alone: bool = False
 
     def of(self, version: int) -> Function:
         """Give the function for a version of the operator set."""
@@ -174,8 +173,9 @@ def _group_norm_before_21(
 def _clip(x: Tensor, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
     ends = [next((e for e in pair if e is not None), None) for pair in ((low, min), (high, max))]
     floor, ceiling = (None if end is None else entries.number(end) for end in ends)
-    floor = None if floor is None or floor <= -_UNBOUNDED else floor
-    ceiling = None if ceiling is None or ceiling >= _UNBOUNDED else ceiling
+    most = torch.finfo(x.dtype).max  # limits from here on, which old versions have by default, limit nothing
+    floor = None if floor is None or floor <= -most else floor
+    ceiling = None if ceiling is None or ceiling >= most else ceiling
     return x if floor is None and ceiling is None else x.clamp(floor, ceiling)
 
 
@@ -268,7 +268,7 @@ OPERATORS: dict[str, Operator] = {
     "And": _binary(torch.logical_and, takes=BOOLS),
     "Atan": _unary(torch.atan),
     "AveragePool": Operator(windows.average_pool),
-    "BatchNormalization": Operator(_batch_norm),
+    "BatchNormalization": Operator(_batch_norm, alone=True),
     "Cast": Operator(_cast, takes=ANY),
     "CastLike": Operator(_cast_like, takes=ANY),
     "Ceil": _unary(lambda x: -torch.floor(-x)),
