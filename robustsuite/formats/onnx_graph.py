@@ -68,6 +68,7 @@ class Program:
         steps: in order.
         output: name of the output.
         weights: the constants that the steps take as tensors, by name.
+        cancelling: the first node whose rounding is not bounded, in words, if there is one (see `Operator.cancels`).
     """
 
     source: str
@@ -75,6 +76,7 @@ class Program:
     steps: tuple[Step, ...]
     output: str
     weights: Mapping[str, Tensor]
+    cancelling: str | None
 
 
 def compile_graph(model: onnx.ModelProto) -> Program:
@@ -147,6 +149,7 @@ class _Compiler:
         self._missing: dict[str, str] = {}  # outputs that no function gives, with the line that refuses them
         self._steps: list[Step] = []
         self._weights: dict[str, Tensor] = {}
+        self._cancelling: str | None = None
         for initializer in graph.initializer:
             self._once(initializer.name)
             self._known[initializer.name] = array_of(initializer, initializer.name)
@@ -175,7 +178,7 @@ class _Compiler:
                 f"the network's output '{output}' is {str(self._live[output].dtype).removeprefix('torch.')}; "
                 "expected float32 or float64; cast it"
             )
-        return Program(self._source, self._zeros, tuple(self._steps), output, self._weights)
+        return Program(self._source, self._zeros, tuple(self._steps), output, self._weights, self._cancelling)
 
     def _once(self, name: str) -> None:
         if any(name in names for names in (self._known, self._live, self._missing)):
@@ -204,6 +207,8 @@ class _Compiler:
         attributes = attributes_of(node, schema, operator, self._version)
         check_inputs(node, schema, operator, self._version)
         check_outputs(node, schema, operator)
+        if operator.cancels and self._cancelling is None:
+            self._cancelling = describe(node)
         arguments = [self._argument(node, operator, place) for place in range(len(node.input))]
         if (
             node.op_type == "Cast"
@@ -281,6 +286,8 @@ class _Compiler:
         attributes = attributes_of(node, schema, operator, self._version)
         check_inputs(node, schema, operator, self._version)
         check_outputs(node, schema, operator)
+        if operator.cancels and self._cancelling is None:
+            self._cancelling = describe(node)
         arguments = [
             value if value is None or place in operator.static else tensor_of(value, node.input[place])
             for place, value in enumerate(given)
