@@ -114,6 +114,7 @@ def decide_files(
         UnsupportedOperator: the network holds an operator that is not known.
     """
     check_timeout(timeout)
+    seeding.derive(seed)  # a seed that is none is refused before anything is read
     import robustsuite.preloaded  # noqa: F401  an alarm within an import would leave half a module
 
     start = time.monotonic()
