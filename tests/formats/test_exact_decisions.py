@@ -6,6 +6,7 @@ import importlib.util
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -66,7 +67,7 @@ def test_conditions_are_taken_as_they_are_written(text: str, expected: Result) -
 
 
 def _one_step(operator: str) -> OnnxNetwork:
-    attributes: dict[str, int] = {}
+    attributes: dict[str, Any] = {}
     names = ["x", "x"] if operator == "Div" else ["x"]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1]) for name in "xy"]
     weights: list[onnx.TensorProto] = []
@@ -75,7 +76,7 @@ def _one_step(operator: str) -> OnnxNetwork:
         weights = [numpy_helper.from_array(np.ones(1, np.float32), "one")]
         ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 2]) for name in "xy"]
     if operator == "Pow":
-        names, weights = ["x", "p"], [numpy_helper.from_array(np.float32(-0.5), "p")]
+        names, weights = ["x", "p"], [numpy_helper.from_array(np.array(-0.5, np.float32), "p")]
     graph = helper.make_graph(
         [helper.make_node(operator, names, ["y"], **attributes)], "net", ends[:1], ends[1:], weights
     )
@@ -277,6 +278,12 @@ def test_onnxruntime_is_the_reference_where_it_is_installed(
     assert broken is not None
     with pytest.raises(InvalidInput, match="onnxruntime cannot run it"):
         broken(torch.zeros(1))
+    crashing = tmp_path / "crash.py"
+    crashing.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    with monkeypatch.context() as changed:
+        changed.setattr("robustsuite.formats.reference._PROCESS", str(crashing))
+        with pytest.raises(InvalidInput, match=r"cannot run it, .* \(it was killed by signal 11\)"):
+            reference(torch.tensor([0.5]))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert onnxruntime_of(tmp_path / "net.onnx") is None
 
