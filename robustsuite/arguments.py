@@ -213,8 +213,8 @@ def check_generator(generator: object) -> None:
 
 def _range(least: float, above: float, most: float, below: float) -> str:
     """Write a range: " >= 1", " in (0, 1]"; nothing where all numbers will do."""
-    low = f"[{least:g}" if least > -math.inf else (f"({above:g}" if above > -math.inf else "")
-    high = f"{most:g}]" if most < math.inf else (f"{below:g})" if below < math.inf else "")
+    low = f"[{_end(least)}" if least > -math.inf else (f"({_end(above)}" if above > -math.inf else "")
+    high = f"{_end(most)}]" if most < math.inf else (f"{_end(below)})" if below < math.inf else "")
     if low and high:
         return f" in {low}, {high}"
     if low:
@@ -222,3 +222,8 @@ def _range(least: float, above: float, most: float, below: float) -> str:
     if high:
         return f" {'<=' if high[-1] == ']' else '<'} {high[:-1]}"
     return ""
+
+
+def _end(value: float) -> str:
+    """Write an end of a range, a whole number with all its digits."""
+    return str(value) if isinstance(value, int) else f"{value:g}"

@@ -18,6 +18,7 @@ from robustsuite.perturbation import Linf
 from robustsuite.runs import Listener, Progress, ProgressEvent, silent
 
 EPS = 0.01
+_LARGEST = 1_000_000  # examples in a batch, whose inputs alone take gigabytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +57,13 @@ def run(
     """Measure every method on every net and batch, under Linf perturbations of radius `EPS`.
 
     Raises:
-        InvalidInput: a batch size or a number of repeats below 1.
+        InvalidInput: a batch size outside of [1, 1,000,000], or a number of repeats below 1.
     """
     check_number("repeats", repeats, integer=True, least=1)
-    check_number("seed", seed, integer=True, least=0)
+    check_number("seed", seed, integer=True, least=0, most=seeding.MAX_SEED)
     if not batches:
         raise InvalidInput("batches is empty; expected one batch size or more, as in: --batches 1 32")
-    check_numbers("batches", batches, integer=True, least=1)
+    check_numbers("batches", batches, integer=True, least=1, most=_LARGEST)
     methods: dict[str, Callable[..., Bounds]] = {
         "IBP": bounds.ibp,
         "CROWN-IBP": bounds.crown_ibp,

@@ -23,7 +23,7 @@ from pathlib import Path
 from robustsuite import interruption, seeding
 from robustsuite.certificates import GRACE, check_timeout
 from robustsuite.errors import InvalidInput, RobustsuiteError
-from robustsuite.files import NotWritable, replacing
+from robustsuite.files import NotWritable, checked_path, replacing
 from robustsuite.formats import Instance, read_instances
 
 _COLUMNS = ["network", "property", "result", "seconds"]
@@ -119,11 +119,13 @@ def _names(instances: tuple[Instance, ...]) -> dict[_Key, Instance]:
 
 
 def _results_so_far(results: Path | None, *, resume: bool) -> dict[_Key, list[str]]:
-    if results is None or not results.exists():
+    if results is None or not checked_path(results).exists():
         return {}
     if not resume:
         raise InvalidInput(f"{results} exists; continue it with --resume, or give another file")
     try:
+        if not results.is_file():  # opening a pipe waits for who writes to it
+            raise OSError
         with results.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error):

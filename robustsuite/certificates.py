@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from robustsuite import bounds, counterexamples, seeding
 from robustsuite.bounds import Graph
 from robustsuite.conditions import Rows, rows_of
-from robustsuite.errors import InvalidInput
+from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, load_onnx, load_vnnlib
 from robustsuite.formats.instances import MAX_TIMEOUT
 from robustsuite.formats.reference import onnxruntime_of
@@ -114,6 +114,7 @@ def decide_files(
         UnsupportedOperator: the network holds an operator that is not known.
     """
     check_timeout(timeout)
+    seeding.derive(seed)  # a seed that is none is refused before anything is read
     import robustsuite.preloaded  # noqa: F401  an alarm within an import would leave half a module
 
     start = time.monotonic()
@@ -174,9 +175,15 @@ def decide(
     Raises:
         InvalidInput: the numbers of inputs or outputs differ, bounds are beyond the network's dtype, or the timeout
             is not positive.
+        UnsupportedOperator: `sound`, and an operator's error in floating point is not bounded.
     """
     start = time.monotonic()
     check_timeout(timeout)
+    if sound and net.cancelling is not None:
+        raise UnsupportedOperator(
+            f"{net.cancelling} may err by more than what sound=True bounds, as runtimes compute it in a form that cancels "
+            "or approximate it; expected operators whose error is one of rounding; decide it without --sound"
+        )
     sizes = tuple(torch.Size(shape).numel() for shape in (net.input_shape, net.output_shape))
     if sizes != (unsafe.inputs, unsafe.outputs):
         raise InvalidInput(
@@ -189,7 +196,7 @@ def decide(
     if not boxes:
         return Decision(result=Result.UNSAT)
     mixed = any(condition.inputs for case in unsafe.cases for condition in case.conditions)
-    graph = bounds.trace(_Flat(net, with_inputs=mixed), like.new_zeros(1, *net.input_shape), sound=sound)
+    graph = bounds.trace(_Flat(net, with_inputs=mixed), _example(net, *outer[0]), sound=sound)
     question = _Question(net, graph, unsafe.outputs, like, seed, () if reference is None else (reference,))
     open_ = list(zip(boxes, outer, strict=True))
     unknown = False
@@ -207,6 +214,17 @@ def decide(
                 late.append((cases, ends))
         open_ = late  # what the others have left of their time is theirs
     return Decision(result=Result.UNKNOWN if unknown else Result.UNSAT)
+
+
+def _example(net: OnnxNetwork, lower: Tensor, upper: Tensor) -> Tensor:
+    """Give an input at which the network is finite: zero, or one in the box, shape (1, *input_shape).
+
+    Zero, and the middle of a box, may be poles of the network.
+    """
+    points = [(lower + (upper - lower) * part).view(1, *net.input_shape) for part in (0.5, 0.375, 0.75)]
+    with torch.no_grad():
+        found = (point for point in (points[0] * 0, *points) if bool(net(point).isfinite().all()))
+        return next(found, points[0])
 
 
 class _Flat(nn.Module):
@@ -299,6 +317,8 @@ def _decide_box(
             values = question.graph.module(point.unsqueeze(0))[0]
         size = rows.objective.abs() @ values.abs() + rows.offset.abs()
         margin = units * torch.finfo(size.dtype).eps * size
+        if not bool((rows.offset + margin).isfinite().all()):
+            break  # outputs that overflow are no counterexample, and no limit lies beyond them
         inner = question.region(inside.lower, inside.upper)
         verdict = _verdict(question, inner, rows, rows.offset + margin, left)
     return Decision(result=Result.TIMEOUT if time.monotonic() >= deadline else Result.UNKNOWN)

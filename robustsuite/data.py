@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from robustsuite import files
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import DataNotFound, InvalidInput
 from robustsuite.features import check_batch
@@ -235,7 +236,7 @@ def _table(
 ) -> tuple[pa.Table, int | None]:
     """Find a data set and give its first rows, and the number of classes where it is known."""
     source = sources.get(name)
-    if source is None and not Path(name).is_dir():
+    if source is None and not files.checked_path(name).is_dir():
         if download and "/" in name:
             return _from_hub(name, split, first), None
         known = ", ".join(map(repr, (*built_in, *sources)))

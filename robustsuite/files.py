@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from robustsuite.arguments import check_kind
+from robustsuite.arguments import check_kind, described
 from robustsuite.errors import InvalidInput, RobustsuiteError
 
 
@@ -38,6 +40,13 @@ def checked_path(path: object) -> Path:
     assert isinstance(path, str | Path)
     if not str(path) or "\0" in str(path):
         raise InvalidInput(f"path is {str(path)!r}; expected the path of a file")
+    try:
+        Path(path).stat()
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            raise InvalidInput(
+                f"path is {described(str(path))}: {error.strerror}; expected the path of a file; choose another"
+            ) from error
     return Path(path)
 
 
@@ -45,10 +54,11 @@ def checked_path(path: object) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path to write; when the block ends well, it takes the place of `path` in one step.
 
-    A process killed at any moment leaves the old file whole: the new one is flushed to disk before the rename.
+    A process killed at any moment leaves the old file whole: the new one is flushed to disk before the rename. A link
+    stays one: the file that it leads to is replaced.
 
     Raises:
-        NotWritable: no permission, or the disk is full.
+        NotWritable: no permission, the disk is full, or what stands there is no file (a folder, a pipe, a device).
         InvalidInput: not a path.
 
     Example:
@@ -60,14 +70,15 @@ def replacing(path: Path) -> Iterator[Path]:
         'whole'
     """
     path = checked_path(path)
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = _replaceable(path)
+    make_folder(target.parent)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        temporary.replace(target)
+        _sync_folder(target.parent)
     except OSError as error:
         raise error if isinstance(error, RobustsuiteError) else not_writable(path, error) from error
     finally:
@@ -75,10 +86,21 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _replaceable(path: Path) -> Path:
+    """Give the file that a path leads to, if it is one or is yet to be made. A rename would replace a device, too."""
+    if path.name in ("", ".."):
+        raise InvalidInput(f"path is '{path}', a folder; expected the path of a file; give it a name")
+    if os.path.exists(path) and not stat.S_ISREG(path.stat().st_mode):  # absent where it may not be looked at
+        error = OSError(errno.EEXIST, "it is a folder" if path.is_dir() else "it is no regular file")
+        raise not_writable(path, error) from error
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what processes that were killed while writing left in a folder."""
     for temporary in folder.glob(".*.tmp"):
-        temporary.unlink(missing_ok=True)
+        if temporary.is_file():
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

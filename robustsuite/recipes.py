@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-from robustsuite import files, serialization
+from robustsuite import files, seeding, serialization
 from robustsuite.arguments import check_fields, check_kind
 from robustsuite.errors import InvalidInput
 from robustsuite.records import Record
@@ -32,7 +32,7 @@ class Recipe(ABC):
     Args:
         name: on the command line and of the run's folder.
         description: one line for `robustsuite list`.
-        seed: of everything random in the run, >= 0.
+        seed: of everything random in the run, in [0, 2**63 - 1].
         device: "cpu", "cuda", "cuda:1" ...
 
     Raises:
@@ -47,7 +47,7 @@ class Recipe(ABC):
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_fields(self, "seed", integer=True, least=0)
+        check_fields(self, "seed", integer=True, least=0, most=seeding.MAX_SEED)
         check_kind(self.device, str, "device", "a name such as 'cpu' or 'cuda:1'")
 
     @abstractmethod

@@ -13,21 +13,24 @@ import torch
 
 from robustsuite.arguments import check_generator, check_number
 
+MAX_SEED = 2**63 - 1
+"""The largest seed: what files and other libraries hold."""
+
 
 def derive(seed: int, *path: str | int) -> int:
     """Give the seed of the stream that `path` names, for libraries that take an integer.
 
     Args:
-        seed: the run's seed, >= 0.
+        seed: the run's seed, in [0, MAX_SEED].
         path: names or numbers, from coarse to fine: ``derive(0, "vision", "init")``.
 
     Returns:
         An integer in [0, 2**31), the same on every machine.
 
     Raises:
-        InvalidInput: `seed` is negative, or no integer.
+        InvalidInput: `seed` is out of its range, or no integer.
     """
-    check_number("seed", seed, integer=True, least=0)
+    check_number("seed", seed, integer=True, least=0, most=MAX_SEED)
     text = repr((int(seed), *path)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") % 2**31
 

@@ -28,12 +28,15 @@ class OnnxNetwork(nn.Module):
 
     Attributes:
         input_shape, output_shape: of one example.
+        cancelling: an operator of it, in words, which runtimes compute with larger errors than those that
+            `robustsuite.bounds.rounding` bounds; None where there is none.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__()
         program = compile_graph(model)
         self.input_shape = tuple(program.example.shape)
+        self.cancelling = program.cancelling
         self._input, self._output, self._steps = program.source, program.output, program.steps
         # Who asks for the network's dtype looks at the first parameter: it is of the input's dtype.
         dtype = program.example.dtype

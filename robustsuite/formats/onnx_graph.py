@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from onnx import helper
-from onnx.reference import ReferenceEvaluator
 from torch import Tensor
 
 from robustsuite.errors import InvalidInput, UnsupportedOperator
+from robustsuite.formats.onnx_folding import FOLDED, evaluated
 from robustsuite.formats.onnx_nodes import (
     STANDARD,
     attribute,
     attributes_of,
     check_inputs,
+    check_outputs,
     check_types,
     describe,
     line,
@@ -34,30 +32,6 @@ from robustsuite.formats.onnx_types import FLOATS, Static, array_of, dtype_of, t
 
 Argument = str | Static | None
 """The name of a live tensor or a weight; or a constant as it is; None where an optional input is absent."""
-
-FOLDED = frozenset(
-    {
-        *(
-            "Abs",
-            "Add",
-            "And",
-            "Cast",
-            "Ceil",
-            "Concat",
-            "Constant",
-            "ConstantOfShape",
-            "Div",
-            "Equal",
-            "Expand",
-        ),
-        *("Flatten", "Gather", "GatherElements", "GatherND", "Greater", "GreaterOrEqual", "Identity", "Less"),
-        *("LessOrEqual", "Max", "Min", "Mod", "Mul", "Neg", "NonZero", "Not", "Or", "Range", "ReduceMax"),
-        *("ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "ScatterND", "Shape", "Size", "Slice", "Split"),
-        *("Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where", "Xor"),
-    }
-)
-"""Operators that onnx's reference evaluator computes as onnxruntime does, on constants that are no floats."""
-
 
 _LARGEST = 2**31
 """Entries of an input, beyond which it is a damaged file's."""
@@ -94,6 +68,7 @@ class Program:
         steps: in order.
         output: name of the output.
         weights: the constants that the steps take as tensors, by name.
+        cancelling: the first node whose rounding is not bounded, in words, if there is one (see `Operator.cancels`).
     """
 
     source: str
@@ -101,6 +76,7 @@ class Program:
     steps: tuple[Step, ...]
     output: str
     weights: Mapping[str, Tensor]
+    cancelling: str | None
 
 
 def compile_graph(model: onnx.ModelProto) -> Program:
@@ -173,6 +149,7 @@ class _Compiler:
         self._missing: dict[str, str] = {}  # outputs that no function gives, with the line that refuses them
         self._steps: list[Step] = []
         self._weights: dict[str, Tensor] = {}
+        self._cancelling: str | None = None
         for initializer in graph.initializer:
             self._once(initializer.name)
             self._known[initializer.name] = array_of(initializer, initializer.name)
@@ -201,7 +178,7 @@ class _Compiler:
                 f"the network's output '{output}' is {str(self._live[output].dtype).removeprefix('torch.')}; "
                 "expected float32 or float64; cast it"
             )
-        return Program(self._source, self._zeros, tuple(self._steps), output, self._weights)
+        return Program(self._source, self._zeros, tuple(self._steps), output, self._weights, self._cancelling)
 
     def _once(self, name: str) -> None:
         if any(name in names for names in (self._known, self._live, self._missing)):
@@ -229,6 +206,9 @@ class _Compiler:
         schema = schema_of(node, self._version)
         attributes = attributes_of(node, schema, operator, self._version)
         check_inputs(node, schema, operator, self._version)
+        check_outputs(node, schema, operator)
+        if operator.cancels and self._cancelling is None:
+            self._cancelling = describe(node)
         arguments = [self._argument(node, operator, place) for place in range(len(node.input))]
         if (
             node.op_type == "Cast"
@@ -288,7 +268,7 @@ class _Compiler:
             results = self._computed(node, given)
         elif node.domain in STANDARD and node.op_type in FOLDED:
             schema_of(node, self._version)
-            results = _evaluated(node, given, self._version)
+            results = evaluated(node, given, self._version)
         else:
             raise UnsupportedOperator(
                 f"{describe(node)} is not known for constants; fold them before the export (onnxsim does)"
@@ -305,6 +285,9 @@ class _Compiler:
         schema = schema_of(node, self._version)
         attributes = attributes_of(node, schema, operator, self._version)
         check_inputs(node, schema, operator, self._version)
+        check_outputs(node, schema, operator)
+        if operator.cancels and self._cancelling is None:
+            self._cancelling = describe(node)
         arguments = [
             value if value is None or place in operator.static else tensor_of(value, node.input[place])
             for place, value in enumerate(given)
@@ -331,35 +314,3 @@ def _called(node: onnx.NodeProto, call: Callable[[], dict[str, Tensor]]) -> dict
         raise InvalidInput(
             f"{describe(node)} cannot be run: {line(error)}; export the network again"
         ) from error
-
-
-def _evaluated(node: onnx.NodeProto, given: list[Static | None], version: int) -> list[Static]:
-    """Compute it with onnx's reference evaluator."""
-    try:
-        with _quiet():
-            values = {name: value for name, value in zip(node.input, given, strict=True) if value is not None}
-            graph = helper.make_graph(
-                [node],
-                "constant",
-                [_declared(name, value.dtype) for name, value in values.items()],
-                [_declared(name) for name in node.output if name],
-            )
-            opset = helper.make_opsetid("", version)
-            results = ReferenceEvaluator(helper.make_model(graph, opset_imports=[opset])).run(None, values)
-            arrays = iter([np.asarray(result) for result in results])
-    except Exception as error:  # of the evaluator
-        raise InvalidInput(
-            f"{describe(node)}, a constant, cannot be computed: {line(error)}; export the network again"
-        ) from error
-    return [next(arrays) if name else np.empty(0) for name in node.output]
-
-
-def _declared(name: str, dtype: Any = np.float32) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), None)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield

@@ -168,6 +168,21 @@ def check_inputs(node: onnx.NodeProto, schema: defs.OpSchema, operator: Operator
             )
 
 
+def check_outputs(node: onnx.NodeProto, schema: defs.OpSchema, operator: Operator) -> None:
+    """Refuse further outputs of an operator that computes something else where it gives them.
+
+    Before version 14, batch norm is in training mode where it gives its running statistics.
+
+    Raises:
+        UnsupportedOperator: a node of such an operator has more than one output.
+    """
+    if operator.alone and len(node.output) > 1:
+        raise UnsupportedOperator(
+            f"{describe(node)} has the output '{schema.outputs[1].name}', which asks for training mode; expected "
+            f"'{schema.outputs[0].name}' alone; export the network in eval mode"
+        )
+
+
 def check_types(
     node: onnx.NodeProto,
     schema: defs.OpSchema,

@@ -25,9 +25,6 @@ from robustsuite.formats.onnx_types import ANY, BOOLS, FLOATS, Static, dtype_of
 
 Function = Callable[..., Tensor | tuple[Tensor, ...]]
 
-_UNBOUNDED = 3.4028234e38
-"""From here on the limits of Clip, which are the ends of float32 in old versions, do not count."""
-
 
 @dataclass(frozen=True, slots=True)
 class Operator:
@@ -40,6 +37,9 @@ class Operator:
         static: positions of the inputs that must be constants: the function takes them as numpy arrays.
         takes: types of the other inputs that the function computes with.
         counts: whether the function takes the number of the node's outputs, as `num_outputs`.
+        alone: whether a node may give one output only: the operator computes something else where it gives more.
+        cancels: whether runtimes compute it in float32 by a form that cancels (exp(x) - 1, E[x^2] - E[x]^2), or by
+            an approximation whose error is absolute, and so err by more than rounding of the function itself.
     """
 
     function: Function
@@ -48,6 +48,8 @@ class Operator:
     static: tuple[int, ...] = ()
     takes: frozenset[torch.dtype] = FLOATS
     counts: bool = False
+    alone: bool = False
+    cancels: bool = False
 
     def of(self, version: int) -> Function:
         """Give the function for a version of the operator set."""
@@ -174,8 +176,9 @@ def _group_norm_before_21(
 def _clip(x: Tensor, low: Any = None, high: Any = None, *, min: Any = None, max: Any = None) -> Tensor:
     ends = [next((e for e in pair if e is not None), None) for pair in ((low, min), (high, max))]
     floor, ceiling = (None if end is None else entries.number(end) for end in ends)
-    floor = None if floor is None or floor <= -_UNBOUNDED else floor
-    ceiling = None if ceiling is None or ceiling >= _UNBOUNDED else ceiling
+    most = torch.finfo(x.dtype).max  # limits from here on, which old versions have by default, limit nothing
+    floor = None if floor is None or floor <= -most else floor
+    ceiling = None if ceiling is None or ceiling >= most else ceiling
     return x if floor is None and ceiling is None else x.clamp(floor, ceiling)
 
 
@@ -268,11 +271,11 @@ OPERATORS: dict[str, Operator] = {
     "And": _binary(torch.logical_and, takes=BOOLS),
     "Atan": _unary(torch.atan),
     "AveragePool": Operator(windows.average_pool),
-    "BatchNormalization": Operator(_batch_norm),
+    "BatchNormalization": Operator(_batch_norm, alone=True),
     "Cast": Operator(_cast, takes=ANY),
     "CastLike": Operator(_cast_like, takes=ANY),
     "Ceil": _unary(lambda x: -torch.floor(-x)),
-    "Celu": Operator(_celu),
+    "Celu": Operator(_celu, cancels=True),
     "Clip": Operator(_clip, static=(1, 2)),
     "Concat": _moving(entries.concat),
     "Conv": Operator(windows.conv),
@@ -283,28 +286,28 @@ OPERATORS: dict[str, Operator] = {
     "Div": _binary(torch.div),
     "Dropout": Operator(_dropout, static=(1, 2)),
     "Einsum": Operator(_einsum),
-    "Elu": Operator(_elu),
+    "Elu": Operator(_elu, cancels=True),
     "Equal": _binary(torch.eq, takes=ANY),
     "Erf": _unary(torch.erf),
     "Exp": _unary(torch.exp),
     "Expand": _moving(entries.expand, 1),
     "Flatten": _moving(entries.flatten),
     "Floor": _unary(torch.floor),
-    "GRU": Operator(recurrent.gru, static=(4,)),
+    "GRU": Operator(recurrent.gru, static=(4,), cancels=True),
     "Gather": _moving(entries.gather, 1),
     "GatherElements": _moving(entries.gather_elements, 1),
-    "Gelu": Operator(_gelu),
+    "Gelu": Operator(_gelu, cancels=True),
     "Gemm": Operator(_gemm),
     "GlobalAveragePool": _over_space(torch.mean),
     "GlobalMaxPool": _over_space(torch.amax),
     "Greater": _binary(torch.gt, takes=ANY),
     "GreaterOrEqual": _binary(torch.ge, takes=ANY),
-    "GroupNormalization": Operator(_group_norm, before=21, old=_group_norm_before_21),
+    "GroupNormalization": Operator(_group_norm, before=21, old=_group_norm_before_21, cancels=True),
     "HardSigmoid": Operator(_hard_sigmoid),
-    "HardSwish": _unary(functional.hardswish),
+    "HardSwish": Operator(lambda x, /: functional.hardswish(x), cancels=True),
     "Identity": _moving(lambda x, /: x),
     "InstanceNormalization": Operator(_instance_norm),
-    "LSTM": Operator(recurrent.lstm, static=(4,)),
+    "LSTM": Operator(recurrent.lstm, static=(4,), cancels=True),
     "LayerNormalization": Operator(_layer_norm),
     "LeakyRelu": Operator(_leaky_relu),
     "Less": _binary(torch.lt, takes=ANY),
@@ -325,7 +328,7 @@ OPERATORS: dict[str, Operator] = {
     "PRelu": Operator(_p_relu),
     "Pad": _moving(entries.pad, 1, 2, 3),
     "Pow": Operator(_power, static=(1,)),
-    "RNN": Operator(recurrent.rnn, static=(4,)),
+    "RNN": Operator(recurrent.rnn, static=(4,), cancels=True),
     "Reciprocal": _unary(torch.reciprocal),
     "ReduceL1": _reduction(lambda x, axes, keep: x.abs().sum(axes, keep)),
     "ReduceL2": _reduction(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep)),
@@ -340,8 +343,8 @@ OPERATORS: dict[str, Operator] = {
     "Reshape": _moving(entries.reshape, 1),
     "Resize": Operator(resize, before=11, old=resize_10, static=(1, 2, 3)),
     "Round": _unary(torch.round),
-    "Selu": Operator(_selu),
-    "Sigmoid": _unary(torch.sigmoid),
+    "Selu": Operator(_selu, cancels=True),
+    "Sigmoid": Operator(lambda x, /: torch.sigmoid(x), cancels=True),
     "Sign": _unary(torch.sign),
     "Sin": _unary(torch.sin),
     "Slice": _moving(entries.slice_, 1, 2, 3, 4),

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import io
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from robustsuite.errors import InvalidInput
 from robustsuite.formats import compressed
+
+_PROCESS = str(Path(__file__).with_name("onnxruntime_process.py"))
 
 
 def onnxruntime_of(path: Path) -> Callable[[Tensor], Tensor] | None:
@@ -21,33 +27,30 @@ def onnxruntime_of(path: Path) -> Callable[[Tensor], Tensor] | None:
         onnxruntime is not installed.
 
     Raises:
-        InvalidInput: on the first call, where onnxruntime cannot run the file.
+        InvalidInput: on the first call, where onnxruntime cannot run the file, or crashes.
     """
     if importlib.util.find_spec("onnxruntime") is None:
         return None
 
     def run(x: Tensor) -> Tensor:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = 1
-        try:
-            file = compressed.find(path)
-            # From its path, so that weights in files beside it are found.
-            source = str(file) if file.suffix != ".gz" else compressed.read(file)
-            session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-            entry = session.get_inputs()[0]
-            shape = [length if isinstance(length, int) and length > 0 else 1 for length in entry.shape]
-            result = session.run(None, {entry.name: x.detach().cpu().reshape(shape).numpy()})[0]
-            return torch.from_numpy(result).flatten()
-        except InvalidInput:
-            raise
-        except Exception as error:  # its errors have no common base but RuntimeError's siblings
-            reason = " ".join(str(error).split())[:200]
-            raise InvalidInput(
-                f"{path}: onnxruntime cannot run it, so that a counterexample is not confirmed ({reason}); "
-                "mend the network, or decide it where onnxruntime is not installed"
-            ) from error
+        file = compressed.find(path)
+        given = io.BytesIO()
+        np.save(given, x.detach().cpu().numpy())
+        packed = file.suffix == ".gz"
+        # What crashes onnxruntime must not take the search with it.
+        done = subprocess.run(
+            [sys.executable, "-P", _PROCESS, *([] if packed else [str(file.absolute())])],
+            input=given.getvalue() + (compressed.read(file) if packed else b""),
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return torch.from_numpy(np.load(io.BytesIO(done.stdout))).flatten()
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = f"it was killed by signal {-done.returncode}" if done.returncode < 0 else said[-1]
+        raise InvalidInput(
+            f"{path}: onnxruntime cannot run it, so that a counterexample is not confirmed ({reason}); "
+            "mend the network, or decide it where onnxruntime is not installed"
+        )
 
     return run

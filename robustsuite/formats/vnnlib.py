@@ -24,7 +24,8 @@ from robustsuite.formats.unsafe_set import Box, Case, Inequality, UnsafeSet
 MAX_CASES = 100_000
 """So many cases the disjunctions of a file may multiply out to."""
 
-_TOKEN = re.compile(r"""\s+|;[^\n]*|(?P<token>[()]|"[^"]*"|\|[^|]*\||[^\s();|"]+)|(?P<wrong>.)""", re.ASCII)
+_TOKEN = re.compile(r"""\s+|;[^\r\n]*|(?P<token>[()]|"[^"]*"|\|[^|]*\||[^\s();|"]+)|(?P<wrong>.)""", re.ASCII)
+_LINE_END = re.compile(r"\r\n|\r|\n")
 _VARIABLE = re.compile(r"[XY]_(0|[1-9][0-9]{0,8})")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?(?P<power>[0-9]+))?")
 _LONGEST = 1000  # digits of a number, and its power of ten: beyond, exact arithmetic would take long
@@ -154,7 +155,7 @@ def _commands(text: str, declared: dict[str, int]) -> Iterator[_List]:
             if len(open_) == 1 and not open_[0][0]:
                 _check_command(token, line)
             open_[-1][0].append(token)
-        line += match[0].count("\n")
+        line += len(_LINE_END.findall(match[0]))
     if open_:
         raise _wrong(open_[0][1], "a '(' is never closed; the file may be cut off")
 

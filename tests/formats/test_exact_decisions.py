@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from robustsuite import exact
 from robustsuite.certificates import Decision, Result, decide, decide_files
 from robustsuite.counterexamples import Network, within
-from robustsuite.errors import InvalidInput
+from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.formats import Box, OnnxNetwork, parse_vnnlib
 from robustsuite.formats.reference import onnxruntime_of
 
@@ -62,6 +64,62 @@ def test_conditions_are_taken_as_they_are_written(text: str, expected: Result) -
         assert 0 <= float(decision.inputs) <= 1
         point = [exact.fractions(decision.inputs), exact.fractions(decision.outputs)]
         assert parse_vnnlib(UNIT + text).contains(*point)
+
+
+def _one_step(operator: str) -> OnnxNetwork:
+    attributes: dict[str, Any] = {}
+    names = ["x", "x"] if operator == "Div" else ["x"]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1]) for name in "xy"]
+    weights: list[onnx.TensorProto] = []
+    if operator == "GroupNormalization":
+        names, attributes = ["x", "one", "one"], {"num_groups": 1}
+        weights = [numpy_helper.from_array(np.ones(1, np.float32), "one")]
+        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 2]) for name in "xy"]
+    if operator == "Pow":
+        names, weights = ["x", "p"], [numpy_helper.from_array(np.array(-0.5, np.float32), "p")]
+    graph = helper.make_graph(
+        [helper.make_node(operator, names, ["y"], **attributes)], "net", ends[:1], ends[1:], weights
+    )
+    return OnnxNetwork(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=9)
+    ).eval()
+
+
+def _unit_of(net: OnnxNetwork) -> str:
+    """Declare a network's inputs in [0, 1], and its outputs."""
+    count = math.prod(net.input_shape)
+    declared = [f"(declare-const {kind}_{i} Real)" for kind in "XY" for i in range(count)]
+    return "".join([*declared, *(f"(assert (>= X_{i} 0))(assert (<= X_{i} 1))" for i in range(count))])
+
+
+@pytest.mark.parametrize("operator", ["Div", "Pow", "Reciprocal", "Log"])
+def test_networks_without_a_value_at_zero_are_decided_where_they_have_one(operator: str) -> None:
+    text = ONE + "(assert (>= X_0 0.5))(assert (<= X_0 1))"
+    net = _one_step(operator)
+    assert decide(net, parse_vnnlib(text + "(assert (>= Y_0 3))")).result is Result.UNSAT
+    assert decide(net, parse_vnnlib(text + "(assert (>= Y_0 -3))")).result is Result.SAT
+
+
+def test_a_network_with_a_pole_in_the_middle_of_the_box_is_violated_near_it() -> None:
+    text = ONE + "(assert (>= X_0 -1))(assert (<= X_0 1))(assert (>= Y_0 1))"
+    assert decide(_one_step("Reciprocal"), parse_vnnlib(text)).result is Result.SAT
+
+
+def test_outputs_that_overflow_leave_a_property_open() -> None:
+    text = ONE + "(assert (>= X_0 1e20))(assert (<= X_0 2e20))(assert (>= Y_0 1e30))"
+    assert decide(_one_step("ReduceL2"), parse_vnnlib(text), timeout=1).result in (
+        Result.UNKNOWN,
+        Result.TIMEOUT,
+    )
+
+
+@pytest.mark.parametrize("operator", ["GroupNormalization", "Sigmoid", "Elu", "Gelu", "HardSwish"])
+def test_operators_that_cancel_are_not_decided_with_rounding(operator: str) -> None:
+    net = _one_step(operator)
+    unsafe = parse_vnnlib(_unit_of(net) + "(assert (>= Y_0 100))")
+    assert decide(net, unsafe).result is Result.UNSAT
+    with pytest.raises(UnsupportedOperator, match=f"'{operator}' .* without --sound"):
+        decide(net, unsafe, sound=True)
 
 
 def test_a_strict_end_of_the_box_is_no_counterexample() -> None:
@@ -220,6 +278,12 @@ def test_onnxruntime_is_the_reference_where_it_is_installed(
     assert broken is not None
     with pytest.raises(InvalidInput, match="onnxruntime cannot run it"):
         broken(torch.zeros(1))
+    crashing = tmp_path / "crash.py"
+    crashing.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    with monkeypatch.context() as changed:
+        changed.setattr("robustsuite.formats.reference._PROCESS", str(crashing))
+        with pytest.raises(InvalidInput, match=r"cannot run it, .* \(it was killed by signal 11\)"):
+            reference(torch.tensor([0.5]))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert onnxruntime_of(tmp_path / "net.onnx") is None
 

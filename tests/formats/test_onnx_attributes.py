@@ -12,7 +12,7 @@ from onnx import defs, helper, numpy_helper
 
 from robustsuite.errors import UnsupportedOperator
 from robustsuite.formats import OnnxNetwork
-from robustsuite.formats.onnx_graph import FOLDED
+from robustsuite.formats.onnx_folding import FOLDED
 from robustsuite.formats.onnx_nodes import NEWEST, OLDEST, attribute
 from robustsuite.formats.onnx_operators import OPERATORS
 from tests.formats.attribute_cases import FORMS, Form, network, versions

@@ -94,6 +94,23 @@ def _attribute_of_a_function() -> onnx.ModelProto:
     return model
 
 
+def _batch_norm(outputs: int, version: int) -> onnx.ModelProto:
+    names = ["y", *"qrst"][:outputs]
+    return _model(
+        [node("BatchNormalization", ["x", *"abcd"], names)], {k: abs(w(4)) for k in "abcd"}, version=version
+    )
+
+
+def _folded(operator: str, values: Sequence[Any], **attributes: Any) -> onnx.ModelProto:
+    names = [f"v{place}" for place, _ in enumerate(values)]
+    nodes = [
+        node(operator, names, ["n"], **attributes),
+        node("Cast", ["n"], ["f"], to=TensorProto.FLOAT),
+        node("Mul", ["x", "f"], ["y"]),
+    ]
+    return _model(nodes, dict(zip(names, values, strict=True)))
+
+
 REFUSED: list[tuple[Callable[[], onnx.ModelProto], str]] = [
     (_with_function, "the network brings the function 'Twice' of its own"),
     (_with_sparse_weight, "the tensor 's' is sparse"),
@@ -111,6 +128,13 @@ REFUSED: list[tuple[Callable[[], onnx.ModelProto], str]] = [
     (lambda: _model([node("Dropout", ["x"], ["h", "m"]), node("Cast", ["m"], ["y"], to=1)]), "output 'mask'"),
     (lambda: _model([node("MaxPool", ["x"], ["h", "m"], kernel_shape=[2]), node("Cast", ["m"], ["y"], to=1)], shape=(1, 1, 4)), "output 'Indices'"),
     (lambda: _model([node("BatchNormalization", ["x", *"abcd"], ["y"], training_mode=1)], {k: abs(w(4)) for k in "abcd"}), "training_mode is 1"),
+    *((lambda version=version: _batch_norm(5, version), "has the output 'mean', which asks for training") for version in (7, 9, 13)),
+    *((lambda version=version: _batch_norm(3, version), "has the output 'running_mean', which asks for training") for version in (14, 15)),
+    (lambda: _folded("ReduceSum", [[2**63 - 1, 1]], keepdims=0), "'ReduceSum' (node 'n') computes with whole numbers that may go beyond 9007199254740992"),
+    (lambda: _folded("ReduceSum", [[2**62 + 1, 3]], keepdims=0), "'ReduceSum' (node 'n') computes"),
+    (lambda: _folded("ReduceSum", [np.array([2**31 - 1, 5], np.int32)], keepdims=0), "may go beyond 2147483647"),
+    (lambda: _folded("ReduceProd", [[2**32, -(2**31)]], keepdims=0), "'ReduceProd' (node 'n') computes"),
+    (lambda: _folded("Range", [2**63 - 2, 2**63 - 1, 5]), "'Range' (node 'n') computes"),
     (lambda: _model([node("Cast", ["x"], ["n"], to=7), node("Reshape", ["x", "n"], ["y"])]), "takes 'n', which depends on the network's input"),
     (lambda: _model([node("Cast", ["x"], ["n"], to=7), node("Gather", ["c", "n"], ["y"])], {"c": w(9)}), "takes 'n', which depends on the network's input"),
     (lambda: _model([node("Pow", ["c", "x"], ["y"])], {"c": f(2.0)}), "takes 'x', which depends on the network's input"),
@@ -200,6 +224,20 @@ def test_a_network_of_doubles_computes_in_doubles() -> None:
         value.type.tensor_type.elem_type = TensorProto.DOUBLE
     assert compare(model, w(1, 4).astype(np.float64), rtol=1e-13) == "equal"
     assert next(OnnxNetwork(model).parameters()).dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("limits", "x"), [((None, 1e39), 1e40), ((-1e39, None), -1e40), ((2e39, 1e300), 1e38)]
+)
+def test_limits_beyond_float32_limit_doubles(limits: tuple[float | None, float | None], x: float) -> None:
+    ends = {
+        name: np.float64(end) for name, end in zip(("low", "high"), limits, strict=True) if end is not None
+    }
+    names = [name if name in ends else "" for name in ("low", "high")]
+    model = _model([node("Clip", ["x", *names], ["y"])], ends)
+    for value in (model.graph.input[0], model.graph.output[0]):
+        value.type.tensor_type.elem_type = TensorProto.DOUBLE
+    assert compare(model, np.full((1, 4), x)) == "equal"
 
 
 def test_types_that_change_on_the_way_keep_their_rounding() -> None:

@@ -31,6 +31,15 @@ def _holds(unsafe: UnsafeSet, x: list[float], y: list[float]) -> bool:
     return unsafe.contains([Fraction(v) for v in x], [Fraction(v) for v in y])
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_a_comment_ends_with_its_line_whatever_ends_a_line(end: str) -> None:
+    text = DECLARED + BOX + "; a limit\n(assert (<= Y_0 Y_1)) ; none\n(assert (<= Y_1 2))"
+    (case,) = parse_vnnlib(text.replace("\n", end)).cases
+    assert len(case.conditions) == 2
+    with pytest.raises(InvalidInput, match="line 11: 'push'"):
+        parse_vnnlib((text + "\n; end\n(push 1)").replace("\n", end))
+
+
 def test_a_box_and_a_condition() -> None:
     unsafe = parse_vnnlib(DECLARED + BOX + "(assert (<= Y_0 Y_1))")
     assert (unsafe.inputs, unsafe.outputs) == (2, 2)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from robustsuite import files
 from robustsuite.errors import InvalidInput
 from robustsuite.files import NotWritable
 from robustsuite.recipes import Recipe
@@ -54,8 +56,37 @@ def test_resuming_asks_for_the_same_recipe(toy: Path, recipe: Recipe) -> None:
 def test_leftovers_of_a_kill_are_removed_when_resuming(toy: Path, recipe: Recipe) -> None:
     run = Run.create(toy / "a", recipe)
     (run.checkpoints / ".last.safetensors.123.tmp").write_text("half")
+    (run.checkpoints / ".mine.tmp").mkdir()
     Run.create(toy / "a", recipe, resume=True)
-    assert not list(run.checkpoints.iterdir())
+    assert list(run.checkpoints.iterdir()) == [run.checkpoints / ".mine.tmp"]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path, words in (
+        (pipe, "it is no regular file"),
+        (link, "it is no regular file"),
+        (tmp_path, "it is a folder"),
+    ):
+        with pytest.raises(NotWritable, match=f"cannot write .*: {words}; choose another place"):
+            files.write_text(path, "page")
+    for path in (Path(), Path("/"), Path("..")):
+        with pytest.raises(InvalidInput, match="expected the path of a file"):
+            files.write_text(path, "page")
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+
+
+def test_a_link_to_a_file_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    page, link = tmp_path / "below" / "page", tmp_path / "link"
+    page.write_text("old")
+    link.symlink_to(page)
+    files.write_text(link, "new")
+    assert link.is_symlink()
+    assert page.read_text() == "new"
 
 
 def test_no_permission_is_one_line(toy: Path, recipe: Recipe) -> None:
