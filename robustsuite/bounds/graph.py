@@ -196,8 +196,9 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
         >>> b.lower.shape
         torch.Size([3, 1])
     """
-    examples = check_capture(module, example)
-    first = tuple(value[:1].detach() for value in examples)
+    # A module may write into what it is given.
+    examples = tuple(value.detach().clone() for value in check_capture(module, example))
+    first = tuple(value[:1].clone() for value in examples)
     with _eval_mode(module):
         check_takes(module, first)
         try:

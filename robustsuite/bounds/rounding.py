@@ -18,7 +18,7 @@ operations from values of size slope * x and g(x), so a fixed number of units of
 Numbers below the least normal one may be lost as a whole: that adds an absolute error to each product (`underflow`).
 
 Assumed: sums are evaluated as sums of products (no Winograd or Strassen forms, no TF32); exp, tanh and their kind are within
-4 units in the last place; an operator that is bounded as a composition errs no more than that composition.
+4 units in the last place, sigmoid, GELU and their kind within 4 units of 1 + |x| (kernels go through 1 + tanh and 1 + erf); an operator that is bounded as a composition errs no more than that composition.
 
 Source: Higham 2002, lemma 3.1 and section 3.5; for bounds of networks, Singh et al. 2018 (DeepZ), section 4.
 """

@@ -38,8 +38,8 @@ class Operator:
         takes: types of the other inputs that the function computes with.
         counts: whether the function takes the number of the node's outputs, as `num_outputs`.
         alone: whether a node may give one output only: the operator computes something else where it gives more.
-        cancels: whether runtimes compute it in float32 by a form that cancels (exp(x) - 1, E[x^2] - E[x]^2), or by
-            an approximation whose error is absolute, and so err by more than rounding of the function itself.
+        cancels: whether runtimes compute it in float32 by a form that cancels (E[x^2] - E[x]^2), and so err by more
+            than what is bounded of the function itself.
     """
 
     function: Function
@@ -275,7 +275,7 @@ OPERATORS: dict[str, Operator] = {
     "Cast": Operator(_cast, takes=ANY),
     "CastLike": Operator(_cast_like, takes=ANY),
     "Ceil": _unary(lambda x: -torch.floor(-x)),
-    "Celu": Operator(_celu, cancels=True),
+    "Celu": Operator(_celu),
     "Clip": Operator(_clip, static=(1, 2)),
     "Concat": _moving(entries.concat),
     "Conv": Operator(windows.conv),
@@ -286,17 +286,17 @@ OPERATORS: dict[str, Operator] = {
     "Div": _binary(torch.div),
     "Dropout": Operator(_dropout, static=(1, 2)),
     "Einsum": Operator(_einsum),
-    "Elu": Operator(_elu, cancels=True),
+    "Elu": Operator(_elu),
     "Equal": _binary(torch.eq, takes=ANY),
     "Erf": _unary(torch.erf),
     "Exp": _unary(torch.exp),
     "Expand": _moving(entries.expand, 1),
     "Flatten": _moving(entries.flatten),
     "Floor": _unary(torch.floor),
-    "GRU": Operator(recurrent.gru, static=(4,), cancels=True),
+    "GRU": Operator(recurrent.gru, static=(4,)),
     "Gather": _moving(entries.gather, 1),
     "GatherElements": _moving(entries.gather_elements, 1),
-    "Gelu": Operator(_gelu, cancels=True),
+    "Gelu": Operator(_gelu),
     "Gemm": Operator(_gemm),
     "GlobalAveragePool": _over_space(torch.mean),
     "GlobalMaxPool": _over_space(torch.amax),
@@ -304,10 +304,10 @@ OPERATORS: dict[str, Operator] = {
     "GreaterOrEqual": _binary(torch.ge, takes=ANY),
     "GroupNormalization": Operator(_group_norm, before=21, old=_group_norm_before_21, cancels=True),
     "HardSigmoid": Operator(_hard_sigmoid),
-    "HardSwish": Operator(lambda x, /: functional.hardswish(x), cancels=True),
+    "HardSwish": Operator(lambda x, /: functional.hardswish(x)),
     "Identity": _moving(lambda x, /: x),
     "InstanceNormalization": Operator(_instance_norm),
-    "LSTM": Operator(recurrent.lstm, static=(4,), cancels=True),
+    "LSTM": Operator(recurrent.lstm, static=(4,)),
     "LayerNormalization": Operator(_layer_norm),
     "LeakyRelu": Operator(_leaky_relu),
     "Less": _binary(torch.lt, takes=ANY),
@@ -328,7 +328,7 @@ OPERATORS: dict[str, Operator] = {
     "PRelu": Operator(_p_relu),
     "Pad": _moving(entries.pad, 1, 2, 3),
     "Pow": Operator(_power, static=(1,)),
-    "RNN": Operator(recurrent.rnn, static=(4,), cancels=True),
+    "RNN": Operator(recurrent.rnn, static=(4,)),
     "Reciprocal": _unary(torch.reciprocal),
     "ReduceL1": _reduction(lambda x, axes, keep: x.abs().sum(axes, keep)),
     "ReduceL2": _reduction(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep)),
@@ -343,8 +343,8 @@ OPERATORS: dict[str, Operator] = {
     "Reshape": _moving(entries.reshape, 1),
     "Resize": Operator(resize, before=11, old=resize_10, static=(1, 2, 3)),
     "Round": _unary(torch.round),
-    "Selu": Operator(_selu, cancels=True),
-    "Sigmoid": Operator(lambda x, /: torch.sigmoid(x), cancels=True),
+    "Selu": Operator(_selu),
+    "Sigmoid": Operator(lambda x, /: torch.sigmoid(x)),
     "Sign": _unary(torch.sign),
     "Sin": _unary(torch.sin),
     "Slice": _moving(entries.slice_, 1, 2, 3, 4),

@@ -157,7 +157,7 @@ def _in_place(r: random.Random) -> nn.Module:
 
     def exchange(x: Tensor) -> Tensor:
         y = x.clone()
-        y[..., 0], y[..., 1] = x[..., 1] * 2, x[..., 0].relu_()
+        y[..., 0], y[..., 1] = x[..., 1] * 2, x[..., 0].clone().relu_()
         return y
 
     def view(x: Tensor) -> Tensor:

@@ -10,16 +10,18 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from robustsuite import exact
+from robustsuite import bounds, exact
 from robustsuite.certificates import Decision, Result, decide, decide_files
 from robustsuite.counterexamples import Network, within
 from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.formats import Box, OnnxNetwork, parse_vnnlib
 from robustsuite.formats.reference import onnxruntime_of
+from robustsuite.perturbation import BoxRegion
 
 ONE = "(declare-const X_0 Real)(declare-const Y_0 Real)"
 UNIT = ONE + "(assert (>= X_0 0))(assert (<= X_0 1))"
@@ -113,13 +115,33 @@ def test_outputs_that_overflow_leave_a_property_open() -> None:
     )
 
 
-@pytest.mark.parametrize("operator", ["GroupNormalization", "Sigmoid", "Elu", "Gelu", "HardSwish"])
-def test_operators_that_cancel_are_not_decided_with_rounding(operator: str) -> None:
-    net = _one_step(operator)
+def test_operators_that_cancel_are_not_decided_with_rounding() -> None:
+    net = _one_step("GroupNormalization")
     unsafe = parse_vnnlib(_unit_of(net) + "(assert (>= Y_0 100))")
     assert decide(net, unsafe).result is Result.UNSAT
-    with pytest.raises(UnsupportedOperator, match=f"'{operator}' .* without --sound"):
+    with pytest.raises(UnsupportedOperator, match="'GroupNormalization' .* without --sound"):
         decide(net, unsafe, sound=True)
+
+
+@pytest.mark.parametrize(
+    "operator", ["Sigmoid", "Elu", "Celu", "Selu", "Gelu", "HardSwish", "Tanh", "Softplus", "Erf", "Mish"]
+)
+def test_another_runtime_lies_within_rounding(operator: str) -> None:
+    x = torch.cat([torch.linspace(-20, 20, 2001), -torch.logspace(-8, 0, 300)]).view(-1, 1)
+    node = onnx.helper.make_node(operator, ["x"], ["y"])
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", 1]) for name in "xy"]
+    graph = onnx.helper.make_graph([node], "one", ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid("", 20)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+    theirs = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    y = torch.from_numpy(theirs.run(None, {"x": x.numpy()})[0])
+    net = bounds.trace(OnnxNetwork(onnx.shape_inference.infer_shapes(model)), x[:1].unsqueeze(1), sound=True)
+    for eps in (0.0, 1e-4):
+        region = BoxRegion(x.unsqueeze(1), (x - eps).unsqueeze(1), (x + eps).unsqueeze(1))
+        for method in (bounds.ibp, bounds.crown):
+            result = method(net, region)
+            assert bool((result.lower.flatten() <= y.flatten()).all())
+            assert bool((result.upper.flatten() >= y.flatten()).all())
 
 
 def test_a_strict_end_of_the_box_is_no_counterexample() -> None:

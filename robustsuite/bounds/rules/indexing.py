@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 aten = torch.ops.aten
 
 
-def _gather(g: Program, x: Ref, dim: int, index: Tensor) -> Ref:
+def _gather(g: Program, x: Ref, dim: int, index: Any) -> Ref:
     def pick(t: Tensor) -> Tensor:
         return t.gather(axis_after(dim), index.to(t.device).unsqueeze(0).expand(len(t), *index.shape))
 
