@@ -168,7 +168,7 @@ class _Look:
             self._presence.append((held, _present(held), f"{path or 'the module'} (its {key[1:]})"))
             for name, value in held.items():
                 first = self._first.setdefault(id(value), (held, name))
-                if value is not None and first != (held, name):
+                if value is not None and (first[0] is not held or first[1] != name):
                     self._ties.append((first, (held, name), f"{path}.{name}" if path else name))
         if _reads_its_mode(part):
             self._modes.append((part, path or type(part).__name__))

@@ -39,7 +39,7 @@ from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.order import OrderStatistics
 from robustsuite.bounds.relaxations.product import MatrixProduct, Product
-from robustsuite.bounds.relaxations.s_shaped import SShaped
+from robustsuite.bounds.relaxations.s_shaped import Sigmoid
 from robustsuite.bounds.relaxations.selection import Selection
 from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.norms import flat
@@ -126,7 +126,7 @@ def _scale(op: Nonlinear, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> 
             ):
                 reach = slope.abs() * sizes[0] + (0.0 if intercept is None else intercept.abs())
                 total = torch.maximum(total, reach)
-        if isinstance(op.relaxation, SShaped | Curve):
+        if isinstance(op.relaxation, Sigmoid | Curve):
             total = total + 1 + sizes[0]  # kernels go through 1 + tanh or 1 + erf, which cancel
         return 2 * total
     if isinstance(op, Product):
