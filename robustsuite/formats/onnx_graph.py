@@ -201,7 +201,8 @@ class _Compiler:
         part = slice(attributes.get("start", 0), attributes.get("end"))
         self._known[node.output[0]] = shape[part] if node.op_type == "Shape" else np.asarray(shape.prod())
 
-    def _step(self, node: onnx.NodeProto) -> None:
+    def _looked_up(self, node: onnx.NodeProto) -> tuple[Operator, onnx.defs.OpSchema, dict[str, Any]]:
+        """Look a node up and check all that it says, before anything is computed."""
         operator = operator_of(node)
         schema = schema_of(node, self._version)
         attributes = attributes_of(node, schema, operator, self._version)
@@ -209,6 +210,10 @@ class _Compiler:
         check_outputs(node, schema, operator)
         if operator.cancels and self._cancelling is None:
             self._cancelling = describe(node)
+        return operator, schema, attributes
+
+    def _step(self, node: onnx.NodeProto) -> None:
+        operator, schema, attributes = self._looked_up(node)
         arguments = [self._argument(node, operator, place) for place in range(len(node.input))]
         if (
             node.op_type == "Cast"
@@ -281,13 +286,7 @@ class _Compiler:
 
     def _computed(self, node: onnx.NodeProto, given: list[Static | None]) -> list[Static]:
         """Compute it as a step would."""
-        operator = operator_of(node)
-        schema = schema_of(node, self._version)
-        attributes = attributes_of(node, schema, operator, self._version)
-        check_inputs(node, schema, operator, self._version)
-        check_outputs(node, schema, operator)
-        if operator.cancels and self._cancelling is None:
-            self._cancelling = describe(node)
+        operator, schema, attributes = self._looked_up(node)
         arguments = [
             value if value is None or place in operator.static else tensor_of(value, node.input[place])
             for place, value in enumerate(given)
