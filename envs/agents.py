@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from robustsuite import checkpoints
 from robustsuite.arguments import check_kind, check_numbers
-from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError, InvalidInput
+from robustsuite.runs import checkpoints
+from robustsuite.runs.checkpoints import Checkpoint
 
 from .q_function import QFunction
 
@@ -120,7 +120,7 @@ def from_checkpoint(saved: Checkpoint, *, device: torch.device | str = "cpu") ->
 
 
 def save(agent: Agent, path: Path) -> None:
-    """Write an agent in one step. See `robustsuite.checkpoints.save`."""
+    """Write an agent in one step. See `robustsuite.runs.checkpoints.save`."""
     saved = agent.checkpoint()
     checkpoints.save(path, tensors=saved.tensors, state=saved.state)
 

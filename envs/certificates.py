@@ -14,8 +14,8 @@ from robustsuite import bounds
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.bounds import Method
 from robustsuite.errors import InvalidInput
-from robustsuite.features import check_batch
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
+from robustsuite.perturbations.features import check_batch
 
 from .q_function import QFunction
 from .rollout import Rollout

@@ -14,10 +14,10 @@ import torch
 from robustsuite import seeding
 from robustsuite.arguments import check_callable, check_fields, check_flags, check_kind, check_numbers
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Linf
-from robustsuite.records import Record
+from robustsuite.perturbations import Linf
 from robustsuite.report import statistics
 from robustsuite.report.statistics import Estimate
+from robustsuite.runs.records import Record
 
 from . import scale
 from .agents import Agent

@@ -14,7 +14,7 @@ from gymnasium.utils import RecordConstructorArgs
 from robustsuite import seeding
 from robustsuite.arguments import check_callable, check_kind, check_number
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 from . import environments
 from .attacks import Adversary, ensure_inside

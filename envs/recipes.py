@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from robustsuite.arguments import check_fields, check_kind, check_numbers
 from robustsuite.recipes import Recipe
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 
 from . import scale
 from .learning import QLearning

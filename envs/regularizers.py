@@ -18,7 +18,7 @@ from torch import Tensor
 from robustsuite import bounds
 from robustsuite.arguments import check_fields
 from robustsuite.attacks import losses
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 from .q_function import QFunction
 

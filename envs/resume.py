@@ -13,9 +13,9 @@ import torch
 from stable_baselines3 import DQN
 from stable_baselines3.common.buffers import ReplayBuffer
 
-from robustsuite import checkpoints
-from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError
+from robustsuite.runs import checkpoints
+from robustsuite.runs.checkpoints import Checkpoint
 
 from .sa_dqn import SADQN
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from robustsuite.arguments import check_fields, check_kind, described
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Linf, Perturbation
+from robustsuite.perturbations import Linf, Perturbation
 
 from .regularizers import ConvexRegularizer, PGDRegularizer
 

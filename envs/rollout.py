@@ -13,7 +13,7 @@ from gymnasium import spaces
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.attacks.driver import first_outputs
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 from . import environments, scale
 from .attacks import Adversary, ensure_inside

@@ -17,10 +17,11 @@ from stable_baselines3.dqn.policies import CnnPolicy, DQNPolicy
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robustsuite import checkpoints, files, seeding
+from robustsuite import seeding
 from robustsuite.arguments import check_kind, check_number, described
 from robustsuite.errors import CheckpointError, InvalidInput, RobustsuiteError, TrainingDiverged
-from robustsuite.features import check_fits
+from robustsuite.perturbations.features import check_fits
+from robustsuite.runs import checkpoints, files
 
 from . import environments, saving
 from .q_function import QFunction

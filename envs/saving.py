@@ -20,10 +20,10 @@ from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.dqn.policies import CnnPolicy, MlpPolicy
 from torch import nn, optim
 
-from robustsuite import checkpoints, files, serialization
 from robustsuite.arguments import described
-from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError, InvalidInput
+from robustsuite.runs import checkpoints, files, serialization
+from robustsuite.runs.checkpoints import Checkpoint
 
 from .robustness import Robustness
 

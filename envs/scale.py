@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from robustsuite.arguments import check_kind, check_number, check_numbers
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 PUBLISHED: dict[str, tuple[float, ...]] = {
     "CartPole-v1": (0.732, 1.063, 0.122, 0.439),

@@ -13,10 +13,10 @@ from typing import Any
 from stable_baselines3 import DQN
 from stable_baselines3.common.callbacks import BaseCallback
 
-from robustsuite import checkpoints
-from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError
-from robustsuite.runs import Progress, Run
+from robustsuite.runs import checkpoints
+from robustsuite.runs.checkpoints import Checkpoint
+from robustsuite.runs.run import Progress, Run
 
 from . import agents, resume
 from .agents import Agent

@@ -9,9 +9,9 @@ from jaxtyping import Int
 from torch import Tensor
 
 from robustsuite.evaluation import Evaluation, Identity
-from robustsuite.perturbation import Perturbation
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.perturbations import Perturbation
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 
 from .models import SentenceClassifier
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from robustsuite.arguments import check_fields, check_flags, check_number
 from robustsuite.errors import InvalidInput
-from robustsuite.features import check_batch
-from robustsuite.perturbation import BoxRegion, Linf, Perturbation
+from robustsuite.perturbations import BoxRegion, Linf, Perturbation
+from robustsuite.perturbations.features import check_batch
 
 
 @dataclass(frozen=True, slots=True)

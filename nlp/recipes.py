@@ -10,8 +10,8 @@ from robustsuite.arguments import check_callable, check_fields, check_kind, chec
 from robustsuite.data import TextData, load_text
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.recipes import Recipe
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 from robustsuite.training import (
     Adam,
     Certified,

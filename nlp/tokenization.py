@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from robustsuite import files
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import CheckpointError, InvalidInput
+from robustsuite.runs import files
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?|'[^\W_]+|[^\w\s]|_")

@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from robustsuite import attacks, bounds
     from robustsuite.errors import RobustsuiteError
-    from robustsuite.perturbation import L1, L2, Box, Linf
-    from robustsuite.sparse import L0
-    from robustsuite.substitutions import Substitutions
+    from robustsuite.perturbations import L0, L1, L2, Box, Linf, Substitutions
 
 __all__ = ["L0", "L1", "L2", "Box", "Linf", "RobustsuiteError", "Substitutions", "attacks", "bounds"]
 __version__ = "0.1.0"
 
 _HOMES = {
-    **dict.fromkeys(("L1", "L2", "Box", "Linf"), "robustsuite.perturbation"),
-    "L0": "robustsuite.sparse",
-    "Substitutions": "robustsuite.substitutions",
+    **dict.fromkeys(("L0", "L1", "L2", "Box", "Linf", "Substitutions"), "robustsuite.perturbations"),
     "RobustsuiteError": "robustsuite.errors",
 }
 

@@ -8,11 +8,11 @@ from robustsuite import interruption
 
 
 def main() -> int:
-    """Run the command line and give its exit code. See `robustsuite.cli.main`."""
+    """Run the command line and give its exit code. See `robustsuite.commands.cli.main`."""
     with interruption.answered(to_the_end=True):
         try:
             with interruption.importing():
-                from robustsuite import cli
+                from robustsuite.commands import cli
             return cli.main()
         except KeyboardInterrupt:  # between the lines of `cli.main`, which says it itself
             return interruption.told()

@@ -19,10 +19,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from robustsuite import files
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import DataNotFound, InvalidInput
-from robustsuite.features import check_batch
+from robustsuite.perturbations.features import check_batch
+from robustsuite.runs import files
 
 if TYPE_CHECKING:
     import pyarrow as pa

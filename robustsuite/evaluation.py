@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from robustsuite import attacks, bounds, features, seeding
+from robustsuite import attacks, bounds, seeding
 from robustsuite.arguments import check_callable, check_fields, check_flags, check_kind, check_labels
 from robustsuite.errors import InvalidInput, RobustsuiteError
-from robustsuite.perturbation import Perturbation
-from robustsuite.records import Record
+from robustsuite.perturbations import Perturbation, features
 from robustsuite.report.statistics import proportion
-from robustsuite.runs import Progress, Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Progress, Run
 
 BoundMethod = Callable[..., bounds.Bounds]
 

@@ -18,11 +18,12 @@ from typing import Annotated, ClassVar
 
 import tyro
 
-from robustsuite import files, seeding, serialization
+from robustsuite import seeding
 from robustsuite.arguments import check_fields, check_kind
 from robustsuite.errors import InvalidInput
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs import files, serialization
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

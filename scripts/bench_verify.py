@@ -25,9 +25,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from robustsuite import exact
-from robustsuite.certificates import Decision, Result, decide_files
-from robustsuite.formats import UnsafeSet, compressed, load_vnnlib
+from robustsuite.formats import UnsafeSet, compressed, exact, load_vnnlib
+from robustsuite.formats.decision import Decision, Result, decide_files
 
 DECIDED = (Result.SAT.value, Result.UNSAT.value)
 

@@ -11,21 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from robustsuite import (
-    L0,
-    L1,
-    L2,
-    Box,
-    Linf,
-    Substitutions,
-    attacks,
-    bounds,
-    checkpoints,
-    data,
-    recipes,
-    records,
-    seeding,
-)
+from robustsuite import L0, L1, L2, Box, Linf, Substitutions, attacks, bounds, data, recipes, seeding
 from robustsuite.attacks import FGSM, PGD, Targeted, losses
 from robustsuite.envs import agents, scale
 from robustsuite.envs.attacks import MinQ, PGDOnQ, TowardAction
@@ -43,9 +29,10 @@ from robustsuite.envs.tabular import TabularMDP
 from robustsuite.envs.validation import Validation
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.nlp import LSTMPooling, MeanPooling, SentenceClassifier, Vocabulary, WordLinf
-from robustsuite.records import Record
 from robustsuite.report import page, statistics
-from robustsuite.runs import Run, plain_name
+from robustsuite.runs import checkpoints, records
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run, plain_name
 from robustsuite.training import (
     SGD,
     Adam,

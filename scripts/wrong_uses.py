@@ -26,11 +26,12 @@ from pathlib import Path
 
 import torch
 
-from robustsuite import recipes, records
-from robustsuite.cli import main as command
+from robustsuite import recipes
+from robustsuite.commands.cli import main as command
 from robustsuite.errors import RobustsuiteError
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs import records
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 
 _DEEP = "[" * 100_000
 _LONG = "x" * 300

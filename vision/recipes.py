@@ -11,10 +11,10 @@ from robustsuite import seeding
 from robustsuite.arguments import check_callable, check_fields, check_kind
 from robustsuite.data import ImageData, load_images
 from robustsuite.evaluation import Evaluation, Identity
-from robustsuite.perturbation import Linf, Perturbation
+from robustsuite.perturbations import Linf, Perturbation
 from robustsuite.recipes import Recipe
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 from robustsuite.training import (
     Adam,
     Adversarial,

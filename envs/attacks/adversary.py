@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 from ..q_function import QFunction
 

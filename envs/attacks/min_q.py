@@ -11,7 +11,7 @@ from torch import Tensor
 from robustsuite import attacks
 from robustsuite.arguments import check_fields
 from robustsuite.attacks import Targeted, losses
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 from ..q_function import QFunction
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 from ..q_function import QFunction
 

@@ -16,7 +16,7 @@ from robustsuite import attacks
 from robustsuite.arguments import check_fields
 from robustsuite.attacks import Targeted, losses
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 from ..q_function import QFunction
 

@@ -11,11 +11,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from robustsuite import features
 from robustsuite.arguments import check_callable, check_kind, check_labels, described
 from robustsuite.attacks.criteria import Criterion, Targeted
 from robustsuite.errors import InvalidInput, RobustsuiteError
-from robustsuite.perturbation import Perturbation, Region
+from robustsuite.perturbations import Perturbation, Region, features
 
 Model = Callable[[Tensor], Tensor]
 

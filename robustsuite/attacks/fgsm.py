@@ -11,7 +11,7 @@ from torch import Tensor
 from robustsuite.attacks import losses
 from robustsuite.attacks.criteria import Criterion, Misclassification, check_parts
 from robustsuite.attacks.driver import AttackResult, Model, Search, checked_region, frozen_parameters
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

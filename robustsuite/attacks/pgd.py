@@ -14,7 +14,7 @@ from robustsuite.attacks import losses, step_rules
 from robustsuite.attacks.criteria import Criterion, Misclassification, check_parts
 from robustsuite.attacks.driver import AttackResult, Model, Search, checked_region, frozen_parameters
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -178,7 +178,7 @@ def _around(value: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _compare(graph: Any, batches: Sequence[Tensor], *, own_weights: bool = True) -> None:
-    from robustsuite.perturbation import BoxRegion
+    from robustsuite.perturbations import BoxRegion
 
     try:
         program = graph.bind([BoxRegion(value, value, value) for value in batches])

@@ -26,7 +26,7 @@ from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.program import Nonlinear, Program, Thetas
 from robustsuite.bounds.specs import as_output, output_forms
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 _INTERMEDIATE_SHARE = 4  # a step for the intermediate bounds per so many for the output
 

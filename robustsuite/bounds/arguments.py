@@ -10,7 +10,7 @@ from torch import Tensor
 from robustsuite.arguments import check_callable, check_kind, check_labels, check_number, described
 from robustsuite.bounds.graph import Graph
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 Regions = Region | tuple[Region, ...]
 

@@ -16,8 +16,8 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks, Pieces
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
 from robustsuite.bounds.rounding import rounding, underflow
-from robustsuite.norms import flat, pairing
-from robustsuite.perturbation import BoxRegion, Region
+from robustsuite.perturbations import BoxRegion, Region
+from robustsuite.perturbations.norms import flat, pairing
 
 Choose = Callable[[int, LinearForm, Nonlinear, Sequence[Bounds]], Thetas]
 """Gives the free choices for a step, from its index, the form that arrives, its operation and its input bounds."""

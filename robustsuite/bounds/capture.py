@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from robustsuite import features
 from robustsuite.arguments import check_kind, described
 from robustsuite.errors import InvalidInput, RobustsuiteError
+from robustsuite.perturbations import features
 
 
 def check_takes(module: nn.Module, examples: Sequence[Tensor]) -> None:

@@ -19,7 +19,7 @@ from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.ibp import propagate
 from robustsuite.bounds.relaxations.log_sum_exp import mean_decay
 from robustsuite.bounds.specs import margins, output_forms
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 
 @dataclass(frozen=True, slots=True, eq=False)

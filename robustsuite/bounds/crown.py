@@ -32,8 +32,8 @@ from robustsuite.bounds.program import Affine, Nonlinear, Program
 from robustsuite.bounds.rules.convolution import Convolution
 from robustsuite.bounds.settling import Refine, put, settle
 from robustsuite.bounds.specs import finish
-from robustsuite.norms import flat
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
+from robustsuite.perturbations.norms import flat
 
 _DENSE_FROM = 0.5  # share of neurons from which one set of forms for all examples beats a set for each
 

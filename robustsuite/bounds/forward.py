@@ -17,8 +17,8 @@ from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, Input, Program
 from robustsuite.bounds.specs import as_output, output_forms
 from robustsuite.errors import InvalidInput
-from robustsuite.norms import flat
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
+from robustsuite.perturbations.norms import flat
 
 
 def forward(

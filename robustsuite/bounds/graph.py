@@ -21,7 +21,7 @@ from robustsuite.bounds.capture import check_capture, check_takes
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import TABLE
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 
 @dataclass(frozen=True, slots=True, eq=False)

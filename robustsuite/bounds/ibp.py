@@ -19,7 +19,7 @@ from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.rounding import rounding
 from robustsuite.bounds.specs import finish
 from robustsuite.errors import UnboundedOutput
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 GONE = Bounds(torch.empty(0), torch.empty(0))  # stands for an interval that was released
 

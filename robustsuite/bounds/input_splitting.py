@@ -9,8 +9,8 @@ from robustsuite.bounds.backward import backward_bounds
 from robustsuite.bounds.crown import intervals_of
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.query import Point, Query
-from robustsuite.norms import flat
-from robustsuite.perturbation import BoxRegion
+from robustsuite.perturbations import BoxRegion
+from robustsuite.perturbations.norms import flat
 
 _BATCH = 512  # parts that are bounded at once
 

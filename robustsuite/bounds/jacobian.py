@@ -34,7 +34,7 @@ from robustsuite.bounds.rules.softmax import softmax
 from robustsuite.bounds.rules.table import constant_like
 from robustsuite.bounds.specs import Method
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import BoxRegion
+from robustsuite.perturbations import BoxRegion
 
 Rows = Ref | Tensor
 """Coefficients of a step's output in all entries of the network's output, shape (entries, *shape); a tensor where

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.norms import flat, pairing
+from robustsuite.perturbations.norms import flat, pairing
 
 Shape = tuple[int, ...]
 

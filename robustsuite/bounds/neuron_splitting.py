@@ -24,8 +24,8 @@ from robustsuite.bounds.query import Point, Query, attack
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.bounds.rounding import gamma, magnitude
-from robustsuite.norms import flat
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
+from robustsuite.perturbations.norms import flat
 
 _BATCH = 64  # domains that are split at once
 _STEPS = 6  # from the parents' choices

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.graph import Graph
-from robustsuite.norms import flat
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
+from robustsuite.perturbations.norms import flat
 
 Point = tuple[Tensor, ...]
 

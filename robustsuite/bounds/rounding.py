@@ -42,7 +42,7 @@ from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid
 from robustsuite.bounds.relaxations.selection import Selection
 from robustsuite.bounds.relaxations.unary import Unary
-from robustsuite.norms import flat
+from robustsuite.perturbations.norms import flat
 
 _PARTS = 4  # the network's error, the interval's (a middle and a radius), the coefficients'
 _FEW = 40  # units that cover a function within 4 ulp, its two lines and their application

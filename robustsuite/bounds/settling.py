@@ -20,8 +20,8 @@ from robustsuite.bounds.linear_form import LinearForm, OneHot
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Step
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
-from robustsuite.norms import flat, pairing
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
+from robustsuite.perturbations.norms import flat, pairing
 
 Refine = Callable[[list[Bounds], int, Tensor], Bounds]
 """Gives a step's tightened interval, from the intervals so far, the step's index and the mask of neurons."""

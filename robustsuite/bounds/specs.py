@@ -17,8 +17,8 @@ from robustsuite.bounds.graph import Graph
 from robustsuite.bounds.linear_form import Dense
 from robustsuite.bounds.program import Program
 from robustsuite.errors import InvalidInput
-from robustsuite.norms import flat
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
+from robustsuite.perturbations.norms import flat
 
 
 @runtime_checkable

@@ -8,12 +8,11 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor, nn
 
-from robustsuite import features
 from robustsuite.arguments import check_flags, check_kind, described
 from robustsuite.bounds.capture import check_capture
 from robustsuite.bounds.graph import Graph, trace
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import L1, L2, BoxRegion, Linf, Region
+from robustsuite.perturbations import L1, L2, BoxRegion, Linf, Region, features
 
 Inputs = Tensor | Region | tuple[Tensor | Region, ...]
 

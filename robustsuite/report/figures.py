@@ -11,8 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from robustsuite.records import Record
 from robustsuite.report import summary
+from robustsuite.runs.records import Record
 
 _MARKS = {
     "#010101": "var(--ink-soft)",

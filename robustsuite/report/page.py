@@ -11,11 +11,11 @@ from pathlib import Path
 
 import jinja2
 
-from robustsuite import files, records
 from robustsuite.errors import InvalidInput
-from robustsuite.records import Record
 from robustsuite.report import figures, summary
-from robustsuite.runs import read_recipe
+from robustsuite.runs import files, records
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import read_recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

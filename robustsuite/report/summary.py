@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from robustsuite.records import Record
+from robustsuite.runs.records import Record
 
 _RADIUS = re.compile(r"(?P<norm>\w+)\((?:\S+?\.\.)?(?P<eps>[-+\d.e]+)\)")
 _ACCURACIES = {"accuracy", "robust_accuracy", "certified_accuracy"}

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from robustsuite import checkpoints, seeding
+from robustsuite import seeding
 from robustsuite.arguments import (
     check_callable,
     check_device,
@@ -27,10 +27,11 @@ from robustsuite.arguments import (
     check_number,
 )
 from robustsuite.attacks.driver import NotANumber
-from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError, InvalidInput, TrainingDiverged
-from robustsuite.features import check_batch
-from robustsuite.runs import Run
+from robustsuite.perturbations.features import check_batch
+from robustsuite.runs import checkpoints
+from robustsuite.runs.checkpoints import Checkpoint
+from robustsuite.runs.run import Run
 from robustsuite.training import parallel
 from robustsuite.training.objective import Graphs, Loss, Objective, Progress
 from robustsuite.training.optimizers import Adam, Optimizer

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robustsuite import bounds
 from robustsuite.arguments import check_callable, check_kind
 from robustsuite.bounds import Graph
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

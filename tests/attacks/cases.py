@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from robustsuite import L1, L2, Linf
 from robustsuite.attacks import FGSM, PGD, Attack, losses, step_rules
-from robustsuite.perturbation import Box, Perturbation
-from robustsuite.sparse import L0
+from robustsuite.perturbations import L0, Box, Perturbation
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from robustsuite import L0, L2, Linf, attacks
 from robustsuite.attacks import PGD, AttackResult, Misclassification, Targeted, losses, step_rules
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 
 from .cases import ATTACKS, PERTURBATIONS, Case, examples, trained
 

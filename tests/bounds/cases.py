@@ -15,9 +15,7 @@ from torch.nn import functional as F
 
 from robustsuite import bounds, seeding
 from robustsuite.bounds import Bounds, Graph
-from robustsuite.perturbation import L1, L2, Box, Linf, Perturbation
-from robustsuite.sparse import L0
-from robustsuite.substitutions import SubstitutionRegion, Substitutions
+from robustsuite.perturbations import L0, L1, L2, Box, Linf, Perturbation, SubstitutionRegion, Substitutions
 
 aten = torch.ops.aten
 Shape = tuple[int, ...]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds import Bounds
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 
 def extremes(

@@ -10,7 +10,7 @@ from robustsuite.bounds import Bounds
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Affine, Program, Ref, Step
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 from .cases import NETWORKS, OPERATORS, Case, traced
 

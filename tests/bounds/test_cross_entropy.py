@@ -11,7 +11,7 @@ from robustsuite import L2, Linf, bounds
 from robustsuite.attacks import PGD
 from robustsuite.bounds import CrossEntropyMethod
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 from robustsuite.training import HighestLoss, seeded
 
 CLASSES = 6

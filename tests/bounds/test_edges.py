@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from robustsuite import bounds
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator
-from robustsuite.perturbation import L1, L2, Box, Linf
+from robustsuite.perturbations import L1, L2, Box, Linf
 
 from .cases import METHODS, Applied
 from .search import assert_encloses, extremes

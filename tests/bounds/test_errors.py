@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from robustsuite import Linf, bounds
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator
-from robustsuite.perturbation import L2, Box, Perturbation
+from robustsuite.perturbations import L2, Box, Perturbation
 
 from .cases import METHODS, NETWORKS, Applied, Method, traced
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robustsuite import bounds
 from robustsuite.bounds import Bounds, Graph
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 from .cases import METHODS, NETWORKS, PERTURBATIONS, Case, Method, Threat
 

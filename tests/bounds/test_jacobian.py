@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from robustsuite import bounds
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.perturbation import L2, Linf, Perturbation
+from robustsuite.perturbations import L2, Linf, Perturbation
 
 from .cases import METHODS, Applied, Case, Method, Residual, of
 from .search import assert_encloses, extremes

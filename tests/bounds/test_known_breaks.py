@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import bounds
-from robustsuite.perturbation import L1, L2, Linf, Perturbation
+from robustsuite.perturbations import L1, L2, Linf, Perturbation
 
 from .cases import METHODS, Applied, Method
 from .search import assert_encloses, extremes

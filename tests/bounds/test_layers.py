@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from robustsuite import bounds
 from robustsuite.errors import RobustsuiteError
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 from .cases import METHODS, Applied, Case, Method, normed
 from .search import assert_encloses, extremes

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from robustsuite import Linf, bounds, seeding
 from robustsuite.bounds import Bounds
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Box
+from robustsuite.perturbations import Box
 
 from .cases import METHODS, NETWORKS, PERTURBATIONS, Case, Method, Threat, traced
 

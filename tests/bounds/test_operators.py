@@ -11,7 +11,7 @@ from robustsuite import seeding
 from robustsuite.bounds import Bounds
 from robustsuite.bounds.rules import TABLE
 from robustsuite.errors import UnboundedOutput
-from robustsuite.perturbation import Box, Linf
+from robustsuite.perturbations import Box, Linf
 
 from .cases import METHODS, NETWORKS, OPERATORS, PERTURBATIONS, UNREACHED, Case, Method, Threat, traced
 from .search import assert_encloses, extremes

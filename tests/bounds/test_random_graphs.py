@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from robustsuite import bounds
 from robustsuite.errors import UnboundedOutput
-from robustsuite.perturbation import L1, L2, Box, Linf, Perturbation
+from robustsuite.perturbations import L1, L2, Box, Linf, Perturbation
 
 from .cases import METHODS
 from .graphs import Branches, Net, nets

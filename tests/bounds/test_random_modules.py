@@ -12,7 +12,7 @@ import torch
 
 from robustsuite import bounds
 from robustsuite.errors import RobustsuiteError
-from robustsuite.perturbation import L2, Linf
+from robustsuite.perturbations import L2, Linf
 
 from .cases import METHODS
 from .modules import WIDTH, make

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from robustsuite import bounds
 from robustsuite.bounds import Bounds
-from robustsuite.perturbation import L1, L2, Linf, Perturbation
+from robustsuite.perturbations import L1, L2, Linf, Perturbation
 
 from .search import assert_encloses, extremes
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from robustsuite import bounds
 from robustsuite.errors import RobustsuiteError, UnboundedOutput, UnsupportedOperator
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 from .cases import Applied
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import bounds
-from robustsuite.perturbation import L2, Linf
+from robustsuite.perturbations import L2, Linf
 
 from .cases import METHODS, Applied
 from .search import assert_encloses, extremes, extremes_of_several

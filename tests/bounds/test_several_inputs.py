@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from robustsuite import L0, L1, L2, Box, Linf, Substitutions, bounds, seeding
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Region
+from robustsuite.perturbations import Region
 
 from .cases import METHODS, Method
 from .search import assert_encloses, extremes_of_several

@@ -12,7 +12,7 @@ from torch.nn import functional
 from robustsuite import Linf, attacks, bounds
 from robustsuite.bounds import Answer
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import BoxRegion
+from robustsuite.perturbations import BoxRegion
 
 
 def _network(inputs: int, activation: type[nn.Module], seed: int) -> nn.Sequential:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustsuite import L1, L2, Linf, bounds, norms, seeding
+from robustsuite import L1, L2, Linf, bounds, seeding
 from robustsuite.bounds import Weights
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.perturbation import BoxRegion
+from robustsuite.perturbations import BoxRegion, norms
 
 from .cases import METHODS, Attention, Case, Method
 from .search import assert_encloses, extremes_of_several

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from robustsuite import checkpoints
 from robustsuite.envs import agents
 from robustsuite.errors import CheckpointError, InvalidInput
+from robustsuite.runs import checkpoints
 
 from .cases import ALGORITHMS, controller
 

@@ -14,8 +14,8 @@ from robustsuite.envs.evaluation import STRONGEST, Evaluation, evaluate, share_o
 from robustsuite.envs.q_function import QFunction
 from robustsuite.envs.rollout import rollout
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation
-from robustsuite.records import Record
+from robustsuite.perturbations import Perturbation
+from robustsuite.runs.records import Record
 from robustsuite.seeding import generator
 
 from .cases import STD, controller

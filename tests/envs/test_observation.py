@@ -14,7 +14,7 @@ from robustsuite.envs.attacks import Adversary, RandomNoise
 from robustsuite.envs.observation import ObservationAttack
 from robustsuite.envs.rollout import rollout
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 from .cases import ADVERSARIES, STD, controller
 

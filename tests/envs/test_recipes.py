@@ -13,7 +13,7 @@ from robustsuite.envs.recipes import QAgent
 from robustsuite.envs.rollout import rollout
 from robustsuite.envs.validation import Score, Validation
 from robustsuite.errors import InvalidInput
-from robustsuite.runs import Run
+from robustsuite.runs.run import Run
 
 from .test_resume import small
 

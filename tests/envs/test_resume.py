@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from robustsuite import checkpoints
 from robustsuite.envs import RECIPES, agents, resume
 from robustsuite.envs.learning import QLearning
 from robustsuite.envs.recipes import QAgent
@@ -22,7 +21,8 @@ from robustsuite.envs.robustness import EpsRamp
 from robustsuite.envs.sa_dqn import SADQN
 from robustsuite.envs.validation import Validation
 from robustsuite.errors import CheckpointError
-from robustsuite.runs import Run
+from robustsuite.runs import checkpoints
+from robustsuite.runs.run import Run
 
 from .cases import ALGORITHMS, Algorithm
 
@@ -88,7 +88,7 @@ def test_another_agents_state_is_refused() -> None:
 SCRIPT = """
 import sys
 from robustsuite import recipes
-from robustsuite.runs import Run
+from robustsuite.runs.run import Run
 recipe = recipes.load_json(__import__("pathlib").Path(sys.argv[1]))
 recipe.train(Run.scratch(__import__("pathlib").Path(sys.argv[2])))
 """

@@ -19,7 +19,7 @@ from robustsuite.envs import SADQN
 from robustsuite.envs.regularizers import ConvexRegularizer
 from robustsuite.envs.robustness import EpsRamp
 from robustsuite.errors import TrainingDiverged
-from robustsuite.perturbation import Linf
+from robustsuite.perturbations import Linf
 
 from .cases import ALGORITHMS, Algorithm
 

@@ -20,11 +20,12 @@ from stable_baselines3.common.callbacks import CheckpointCallback
 from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor, nn
 
-from robustsuite import Linf, checkpoints
+from robustsuite import Linf
 from robustsuite.envs.learning import FallingRate, QLearning
 from robustsuite.envs.robustness import Robustness
 from robustsuite.envs.sa_dqn import SADQN
 from robustsuite.errors import CheckpointError, InvalidInput, RobustsuiteError
+from robustsuite.runs import checkpoints
 
 from .cases import ALGORITHMS
 

@@ -19,10 +19,10 @@ import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from robustsuite.certificate_lists import decide_all
-from robustsuite.cli import main
+from robustsuite.commands.certificate_lists import decide_all
+from robustsuite.commands.cli import main
 from robustsuite.errors import InvalidInput
-from robustsuite.files import NotWritable
+from robustsuite.runs.files import NotWritable
 
 INPUTS = 30
 
@@ -145,7 +145,7 @@ def test_timeouts_that_are_none(folder: Path, capsys: pytest.CaptureFixture[str]
 _COMMAND = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # where it is ignored, as in a job in the background
-from robustsuite.cli import main
+from robustsuite.commands.cli import main
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """
@@ -190,8 +190,8 @@ def test_deciding_imports_nothing_once_the_clock_runs(folder: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-import robustsuite.preloaded
-from robustsuite.certificates import decide_files
+import robustsuite.formats.preloaded
+from robustsuite.formats.decision import decide_files
 before = set(sys.modules)
 decide_files(Path("net.onnx"), Path("hard.vnnlib"), timeout=2)
 print(sorted(name for name in set(sys.modules) - before if not name.startswith("robustsuite")))

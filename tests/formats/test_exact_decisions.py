@@ -15,13 +15,13 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from robustsuite import bounds, exact
-from robustsuite.certificates import Decision, Result, decide, decide_files
-from robustsuite.counterexamples import Network, within
+from robustsuite import bounds
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.formats import Box, OnnxNetwork, parse_vnnlib
+from robustsuite.formats import Box, OnnxNetwork, exact, parse_vnnlib
+from robustsuite.formats.counterexamples import Network, within
+from robustsuite.formats.decision import Decision, Result, decide, decide_files
 from robustsuite.formats.reference import onnxruntime_of
-from robustsuite.perturbation import BoxRegion
+from robustsuite.perturbations import BoxRegion
 
 ONE = "(declare-const X_0 Real)(declare-const Y_0 Real)"
 UNIT = ONE + "(assert (>= X_0 0))(assert (<= X_0 1))"
@@ -227,7 +227,7 @@ def test_a_box_that_needs_more_than_its_share_gets_what_the_others_left(
         shares.append(timeout)
         return late.pop() if late else Decision(result=Result.UNSAT)
 
-    monkeypatch.setattr("robustsuite.certificates._decide_box", decided)
+    monkeypatch.setattr("robustsuite.formats.decision._decide_box", decided)
     boxes = " ".join(f"(and (<= X_0 {i / 64}) (>= Y_0 {1 + i / 64}))" for i in range(4))
     assert _decide(UNIT + f"(assert (or {boxes}))").result is Result.UNSAT
     assert len(shares) == 5
@@ -292,7 +292,7 @@ def test_onnxruntime_is_the_reference_where_it_is_installed(
         asked.append(path)
         return reference
 
-    monkeypatch.setattr("robustsuite.certificates.onnxruntime_of", counted)
+    monkeypatch.setattr("robustsuite.formats.decision.onnxruntime_of", counted)
     assert decide_files(tmp_path / "net.onnx", tmp_path / "p.vnnlib").result is Result.SAT
     assert asked == [tmp_path / "net.onnx"]
     (tmp_path / "broken.onnx").write_bytes(b"broken")

@@ -22,11 +22,12 @@ from typing import ClassVar
 
 import torch
 
-from robustsuite import Linf, checkpoints
+from robustsuite import Linf
+from robustsuite.runs import checkpoints
 from robustsuite.errors import InvalidInput
 from robustsuite.recipes import Recipe
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)

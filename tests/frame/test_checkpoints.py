@@ -17,10 +17,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustsuite import checkpoints
-from robustsuite.checkpoints import Checkpoint
 from robustsuite.errors import CheckpointError, InvalidInput
-from robustsuite.files import NotWritable
+from robustsuite.runs import checkpoints
+from robustsuite.runs.checkpoints import Checkpoint
+from robustsuite.runs.files import NotWritable
 
 
 def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -81,8 +81,8 @@ _FULL = """
 import resource, signal, sys
 from pathlib import Path
 import torch
-from robustsuite import checkpoints, files, records
-from robustsuite.runs import Run
+from robustsuite.runs import checkpoints, files, records
+from robustsuite.runs.run import Run
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, what = Path(sys.argv[1]), sys.argv[2]
 run = Run.scratch(folder)
@@ -182,7 +182,7 @@ import sys, torch
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from robustsuite import checkpoints
+from robustsuite.runs import checkpoints
 step = 0
 while True:
     step += 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from robustsuite import records
-from robustsuite.cli import main
+from robustsuite.commands.cli import main
+from robustsuite.runs import records
 
 
 def run(line: str) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from robustsuite import interruption
-from robustsuite.cli import main
+from robustsuite.commands.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 

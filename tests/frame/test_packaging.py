@@ -87,6 +87,6 @@ def test_examples_in_docstrings(name: str) -> None:
 def test_import_is_light() -> None:
     """`import robustsuite` loads torch, and none of the libraries that single modules need."""
     heavy = ["datasets", "matplotlib", "pandas", "sklearn", "stable_baselines3", "gymnasium", "transformers"]
-    code = f"import sys, robustsuite.cli; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, robustsuite.commands.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

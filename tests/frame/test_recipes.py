@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from robustsuite import L1, L2, Box, Linf, recipes, serialization
+from robustsuite import L1, L2, Box, Linf, recipes
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 from robustsuite.recipes import Recipe
+from robustsuite.runs import serialization
 
 from .conftest import install
 
@@ -67,17 +68,17 @@ def text(toy: Path) -> str:
         ('"seed": 7', '"seed": "x"', r"expected int @ \$.seed"),
         ('"eps": 0.1', '"eps": -1', "eps is -1"),
         (
-            "robustsuite.perturbation:Linf",
-            "robustsuite.perturbation:L3",
-            "there is no 'robustsuite.perturbation:L3'",
+            "robustsuite.perturbations.lp:Linf",
+            "robustsuite.perturbations.lp:L3",
+            "there is no 'robustsuite.perturbations.lp:L3'",
         ),
-        ("robustsuite.perturbation:Linf", "os:system", "'os:system' is not of this suite"),
+        ("robustsuite.perturbations.lp:Linf", "os:system", "'os:system' is not of this suite"),
         (
-            "robustsuite.perturbation:Linf",
-            "robustsuite.files:os.system",
+            "robustsuite.perturbations.lp:Linf",
+            "robustsuite.runs.files:os.system",
             "is not a class or function defined",
         ),
-        ("toydomain:Count", "robustsuite.perturbation:L2", "stands where a Recipe is expected"),
+        ("toydomain:Count", "robustsuite.perturbations.lp:L2", "stands where a Recipe is expected"),
         ("{", "[", "not JSON"),
     ],
 )
@@ -93,12 +94,14 @@ def test_functions_of_other_packages_do_not_load() -> None:
     for name in (
         "os:system",
         "builtins:eval",
-        "robustsuite.files:os.remove",
-        "robustsuite.files:write_text.__globals__",
+        "robustsuite.runs.files:os.remove",
+        "robustsuite.runs.files:write_text.__globals__",
     ):
         with pytest.raises(InvalidInput):
             serialization.from_json(f'{{"function": "{name}"}}', object)
-    assert serialization.from_json('{"function": "robustsuite.norms:dual"}', object)(1) == float("inf")
+    assert serialization.from_json('{"function": "robustsuite.perturbations.norms:dual"}', object)(
+        1
+    ) == float("inf")
     with pytest.raises(InvalidInput, match="expected dataclasses, functions, numbers"):
         serialization.to_json(object())
 

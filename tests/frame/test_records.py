@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from robustsuite import records
 from robustsuite.errors import InvalidInput
-from robustsuite.files import NotWritable
-from robustsuite.records import Record
+from robustsuite.runs import records
+from robustsuite.runs.files import NotWritable
+from robustsuite.runs.records import Record
 
 
 def record(**changes: Any) -> Record:

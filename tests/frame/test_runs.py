@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from robustsuite import files
 from robustsuite.errors import InvalidInput
-from robustsuite.files import NotWritable
 from robustsuite.recipes import Recipe
-from robustsuite.runs import ProgressEvent, Run
+from robustsuite.runs import files
+from robustsuite.runs.files import NotWritable
+from robustsuite.runs.run import ProgressEvent, Run
 
 
 @pytest.fixture

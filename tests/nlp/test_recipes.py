@@ -10,8 +10,8 @@ import pytest
 
 from robustsuite import recipes
 from robustsuite.nlp import DEMO, RECIPES, SentenceClassification
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 
 
 def _recipe(name: str) -> SentenceClassification:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from robustsuite import records
 from robustsuite.errors import InvalidInput
-from robustsuite.records import Record
 from robustsuite.report import figures, page, summary
+from robustsuite.runs import records
+from robustsuite.runs.records import Record
 
 
 def row(kind: str, value: float, eps: str = "Linf(0.1)", **changes: Any) -> Record:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import Linf
-from robustsuite.runs import Run
+from robustsuite.runs.run import Run
 from robustsuite.training import (
     Adam,
     Adversarial,

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from robustsuite import Linf, bounds
 from robustsuite.attacks import PGD
 from robustsuite.evaluation import Evaluation, Identity, UnsoundCertificate
-from robustsuite.records import Record
 from robustsuite.report.statistics import proportion
-from robustsuite.runs import ProgressEvent, Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import ProgressEvent, Run
 from robustsuite.training import Adam, Standard, Training, fit
 from tests.training.cases import toy_data, toy_model
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robustsuite import checkpoints
 from robustsuite.errors import CheckpointError, InvalidInput, TrainingDiverged
-from robustsuite.runs import ProgressEvent, Run
+from robustsuite.runs import checkpoints
+from robustsuite.runs.run import ProgressEvent, Run
 from robustsuite.training import SGD, Adam, Loss, Progress, Standard, Training, fit, load_model
 from tests.training.cases import toy_data, toy_model
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from robustsuite import Linf, bounds, serialization, training
+from robustsuite import Linf, bounds, training
 from robustsuite.attacks import PGD
 from robustsuite.errors import InvalidInput
-from robustsuite.runs import Run
+from robustsuite.runs import serialization
+from robustsuite.runs.run import Run
 from robustsuite.training import Adam, Objective, Progress, Training, fit, objectives
 from tests.training.cases import OBJECTIVES, toy_data, toy_model
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from robustsuite.runs import Run
+from robustsuite.runs.run import Run
 from robustsuite.training import SGD, Training, fit
 from tests.training.cases import OBJECTIVES, toy_data, toy_model
 

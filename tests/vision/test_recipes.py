@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from robustsuite import recipes
-from robustsuite.records import Record
-from robustsuite.runs import Run
+from robustsuite.runs.records import Record
+from robustsuite.runs.run import Run
 from robustsuite.training import Adversarial, Certified, Linear, SmoothedRamp
 from robustsuite.vision import DEMO, RECIPES, Classification
 

@@ -11,7 +11,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
-from robustsuite.norms import pairing
+from robustsuite.perturbations.norms import pairing
 
 
 class Product(Nonlinear):

@@ -14,7 +14,7 @@ from robustsuite.bounds.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Thetas
 from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
-from robustsuite.norms import flat
+from robustsuite.perturbations.norms import flat
 from robustsuite.tiles import is_one_tile, row_tiles
 
 aten = torch.ops.aten

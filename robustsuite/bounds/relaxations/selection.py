@@ -12,7 +12,7 @@ from robustsuite.bounds.bounds import Bounds
 from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
-from robustsuite.norms import flat
+from robustsuite.perturbations.norms import flat
 
 
 class Selection(Nonlinear):

@@ -14,7 +14,7 @@ from robustsuite.bounds.linear_form import LinearForm
 from robustsuite.bounds.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
 from robustsuite.errors import UnboundedOutput, UnsupportedOperator
-from robustsuite.norms import pairing
+from robustsuite.perturbations.norms import pairing
 
 
 @dataclass(frozen=True, slots=True, eq=False)

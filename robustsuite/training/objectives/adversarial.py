@@ -14,7 +14,7 @@ from torch.nn import functional
 from robustsuite import attacks
 from robustsuite.arguments import check_callable
 from robustsuite.attacks.losses import Loss as AttackLoss
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 from robustsuite.training.objective import Loss, Progress, check_threat
 from robustsuite.training.schedules import Constant, Schedule
 

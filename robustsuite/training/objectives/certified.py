@@ -12,7 +12,7 @@ from torch.nn import functional
 from robustsuite import bounds
 from robustsuite.arguments import check_callable, check_fields
 from robustsuite.bounds import CrossEntropyMethod
-from robustsuite.perturbation import Perturbation
+from robustsuite.perturbations import Perturbation
 from robustsuite.training.objective import Loss, Progress, check_threat
 from robustsuite.training.schedules import Constant, Schedule, follow
 

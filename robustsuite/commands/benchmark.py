@@ -14,8 +14,8 @@ from robustsuite import bounds, seeding
 from robustsuite.arguments import check_number, check_numbers
 from robustsuite.bounds import Bounds
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import Linf
-from robustsuite.runs import Listener, Progress, ProgressEvent, silent
+from robustsuite.perturbations import Linf
+from robustsuite.runs.run import Listener, Progress, ProgressEvent, silent
 
 EPS = 0.01
 _LARGEST = 1_000_000  # examples in a batch, whose inputs alone take gigabytes

@@ -14,9 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from robustsuite import exact
 from robustsuite.errors import InvalidInput
-from robustsuite.formats import Box, Case
+from robustsuite.formats import Box, Case, exact
 
 Network = Callable[[Tensor], Tensor]
 """Maps one input, shape (inputs,), to its output, shape (outputs,)."""

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustsuite import files
+from robustsuite.runs import files
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import InvalidInput
 

@@ -1,4 +1,4 @@
-"""What the server imports that `robustsuite.certificate_lists` forks processes from; nothing else imports it.
+"""What the server imports that `robustsuite.commands.certificate_lists` forks processes from; nothing else imports it.
 
 Loading takes seconds. If the process that started the server ends meanwhile, so does the server.
 """
@@ -21,8 +21,8 @@ def _end_with_the_parent() -> None:
 _watch = threading.Thread(target=_end_with_the_parent, daemon=True)
 _watch.start()
 try:
-    import robustsuite.certificate_lists
-    import robustsuite.preloaded  # noqa: F401
+    import robustsuite.commands.certificate_lists
+    import robustsuite.formats.preloaded  # noqa: F401
 finally:
     _loaded.set()
     _watch.join()  # a thread does not survive a fork; the server itself sees when its parent ends

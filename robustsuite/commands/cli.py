@@ -22,7 +22,7 @@ from robustsuite.errors import DataNotFound, InvalidInput, RobustsuiteError
 
 if TYPE_CHECKING:
     from robustsuite.recipes import Recipe
-    from robustsuite.runs import Run
+    from robustsuite.runs.run import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,7 +94,7 @@ def demo(
         resume: continue a demo that was interrupted.
     """
     with interruption.importing():
-        from robustsuite import demonstration
+        from robustsuite.commands import demonstration
 
         check_device(device)
     return demonstration.run(
@@ -110,7 +110,8 @@ def list_recipes() -> int:
     from rich.table import Table
 
     with interruption.importing():
-        from robustsuite import console, recipes
+        from robustsuite import recipes
+        from robustsuite.commands import console
 
         found = recipes.discover()
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -202,7 +203,7 @@ def _train_with_fields(name: str, arguments: Sequence[str]) -> int:
 
 def _registry() -> tyro.constructors.ConstructorRegistry:
     """Teach tyro numbers that may be nested lists, such as a perturbation's radius per feature."""
-    from robustsuite.features import PerFeature
+    from robustsuite.perturbations.features import PerFeature
 
     registry = tyro.constructors.ConstructorRegistry()
 
@@ -244,8 +245,8 @@ def _tuples(value: Any) -> Any:
 
 def _train(recipe: Recipe, place: _Place) -> int:
     with interruption.importing():
-        from robustsuite import console
-        from robustsuite.runs import Run, plain_name
+        from robustsuite.commands import console
+        from robustsuite.runs.run import Run, plain_name
 
         check_device(recipe.device)
     path = place.out / plain_name(recipe.name if place.name is None else place.name)
@@ -284,8 +285,9 @@ def evaluate(
         device: "cpu", "cuda", "cuda:1" ...; the recipe's by default.
     """
     with interruption.importing():
-        from robustsuite import console, recipes
-        from robustsuite.runs import Run
+        from robustsuite import recipes
+        from robustsuite.commands import console
+        from robustsuite.runs.run import Run
 
     with console.drawing() as listener:
         run = Run.open(run_dir, listener=listener)
@@ -361,7 +363,7 @@ def certify(
         )
     check_device(device)
     if len(files) == 1:
-        from robustsuite import certificate_lists
+        from robustsuite.commands import certificate_lists
 
         return certificate_lists.decide_all(
             files[0],
@@ -372,7 +374,7 @@ def certify(
             results=results,
             resume=resume,
         )
-    from robustsuite import certificates
+    from robustsuite.formats import decision as certificates
 
     seconds = 60.0 if timeout is None else timeout
     print(
@@ -399,7 +401,7 @@ def bench(
         repeats: measurements of each, of which the fastest counts.
     """
     with interruption.importing():
-        from robustsuite import benchmark, console
+        from robustsuite.commands import benchmark, console
 
         check_device(device)
     with console.drawing() as listener:
@@ -409,7 +411,7 @@ def bench(
 
 
 def _measure(recipe: Recipe, run: Run) -> None:
-    from robustsuite import records
+    from robustsuite.runs import records
 
     records.write(recipe.evaluate(run), run.records)
 
@@ -417,7 +419,7 @@ def _measure(recipe: Recipe, run: Run) -> None:
 def _show(run_dirs: list[Path], page: Path) -> int:
     """Print the table of runs, write their page, and say what must not be."""
     with interruption.importing():
-        from robustsuite import console
+        from robustsuite.commands import console
         from robustsuite.report import page as pages
         from robustsuite.report import terminal
 

@@ -9,12 +9,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from robustsuite import features, seeding
+from robustsuite import seeding
 from robustsuite.arguments import check_number
 from robustsuite.errors import InvalidInput
-from robustsuite.features import PerFeature
-from robustsuite.norms import pairing
-from robustsuite.perturbation import Perturbation, Region, Take
+from robustsuite.perturbations import features
+from robustsuite.perturbations.features import PerFeature
+from robustsuite.perturbations.norms import pairing
+from robustsuite.perturbations.perturbation import Perturbation
+from robustsuite.perturbations.region import Region, Take
 
 _REACH = 64.0  # of the fastest feature of a step, in units of its room: enough to displace settled ones
 

@@ -18,7 +18,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from robustsuite import files, serialization
+from robustsuite.runs import files
+from robustsuite.runs import serialization
 from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput, RobustsuiteError
 

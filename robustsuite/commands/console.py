@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from robustsuite.runs import Listener, ProgressEvent
+from robustsuite.runs.run import Listener, ProgressEvent
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)

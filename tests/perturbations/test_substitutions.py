@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from robustsuite import Substitutions, attacks, bounds, seeding
 from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
 from robustsuite.errors import InvalidInput
-from robustsuite.substitutions import SubstitutionRegion, synonym_numbers
+from robustsuite.perturbations.substitutions import SubstitutionRegion, synonym_numbers
 
 _BUDGETS = [0, 1, 2, 3, None]
 budgets = pytest.mark.parametrize("budget", _BUDGETS)

@@ -10,11 +10,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite import features, seeding
+from robustsuite import seeding
 from robustsuite.arguments import check_callable, check_kind, check_number
 from robustsuite.errors import InvalidInput
-from robustsuite.norms import pairing
-from robustsuite.perturbation import Perturbation, Region, Take
+from robustsuite.perturbations import features
+from robustsuite.perturbations.norms import pairing
+from robustsuite.perturbations.perturbation import Perturbation
+from robustsuite.perturbations.region import Region, Take
 
 _REACH = 64.0  # of a whole step: so many times what makes the best candidate the nearest
 

@@ -21,10 +21,10 @@ from multiprocessing import connection
 from pathlib import Path
 
 from robustsuite import interruption, seeding
-from robustsuite.certificates import GRACE, check_timeout
 from robustsuite.errors import InvalidInput, RobustsuiteError
-from robustsuite.files import NotWritable, checked_path, replacing
 from robustsuite.formats import Instance, read_instances
+from robustsuite.formats.decision import GRACE, check_timeout
+from robustsuite.runs.files import NotWritable, checked_path, replacing
 
 _COLUMNS = ["network", "property", "result", "seconds"]
 _LAST = 1.0  # seconds beyond the grace that a process has itself, until it is killed
@@ -68,7 +68,7 @@ def decide_all(
     Args:
         path: see `read_instances`.
         timeout: seconds for each instance; by default the list's, else 60.
-        device, seed, sound: see `robustsuite.certificates.decide_files`.
+        device, seed, sound: see `robustsuite.formats.decision.decide_files`.
         results: CSV file, written anew after each instance.
         resume: keep the lines that `results` has.
 
@@ -199,7 +199,7 @@ def _forking() -> multiprocessing.context.ForkServerContext:
     from multiprocessing import forkserver
 
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["robustsuite.certificate_server"])
+    context.set_forkserver_preload(["robustsuite.commands.certificate_server"])
     with interruption.left_to_the_parent():
         forkserver.ensure_running()
     return context
@@ -216,8 +216,8 @@ def _work(results: connection.Connection, instance: Instance, timeout: float, op
 def _answer(results: connection.Connection, instance: Instance, timeout: float, options: _Options) -> _Answer:
     import torch
 
-    import robustsuite.preloaded  # noqa: F401  loaded already, where the process was forked
-    from robustsuite.certificates import decide_files
+    import robustsuite.formats.preloaded  # noqa: F401  loaded already, where the process was forked
+    from robustsuite.formats.decision import decide_files
 
     try:
         torch.empty(1, device=options.device)  # starting a device is none of the instance's time either

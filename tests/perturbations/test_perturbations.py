@@ -12,10 +12,8 @@ import torch
 from scipy.optimize import linprog, minimize
 from torch import Tensor
 
-from robustsuite import norms
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbation import L1, L2, Ball, Box, Linf, Perturbation, Region
-from robustsuite.sparse import L0, SparseRegion
+from robustsuite.perturbations import L0, L1, L2, Ball, Box, Linf, Perturbation, Region, SparseRegion, norms
 
 _FEATURES = (0.1, 0.0, 0.3, 0.2, 0.05, 0.4)
 PERTURBATIONS: list[Perturbation] = [

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustsuite import files
+from robustsuite.runs import files
 from robustsuite.arguments import check_device, check_kind, described
 from robustsuite.errors import CheckpointError, InvalidInput
 

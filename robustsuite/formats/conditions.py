@@ -10,10 +10,10 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from robustsuite import bounds, exact
+from robustsuite import bounds
 from robustsuite.bounds import Graph
-from robustsuite.formats import Case, Inequality
-from robustsuite.perturbation import BoxRegion
+from robustsuite.formats import Case, Inequality, exact
+from robustsuite.perturbations import BoxRegion
 
 
 @dataclass(frozen=True, slots=True, eq=False)

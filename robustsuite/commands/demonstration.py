@@ -16,11 +16,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Protocol
 
-from robustsuite import console, files, interruption
+from robustsuite import interruption
 from robustsuite.arguments import check_number
+from robustsuite.commands import console
 from robustsuite.errors import RobustsuiteError
 from robustsuite.recipes import Recipe, discover
-from robustsuite.runs import Listener, ProgressEvent, Run
+from robustsuite.runs import files
+from robustsuite.runs.run import Listener, ProgressEvent, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +126,7 @@ def _run_all(
 
 def _work(recipe: Recipe, path: Path, resume: bool, messages: _Messages) -> None:
     """Train and measure one recipe, in a process of its own."""
-    from robustsuite import records
+    from robustsuite.runs import records
 
     failure: str | None = None
     try:

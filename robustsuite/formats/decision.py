@@ -27,14 +27,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from robustsuite import bounds, counterexamples, seeding
+from robustsuite import bounds, seeding
 from robustsuite.bounds import Graph
-from robustsuite.conditions import Rows, rows_of
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, load_onnx, load_vnnlib
+from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, counterexamples, load_onnx, load_vnnlib
+from robustsuite.formats.conditions import Rows, rows_of
 from robustsuite.formats.instances import MAX_TIMEOUT
 from robustsuite.formats.reference import onnxruntime_of
-from robustsuite.perturbation import BoxRegion
+from robustsuite.perturbations import BoxRegion
 
 GRACE = 2.0
 """Seconds beyond the timeout, after which whatever is under way is broken off."""
@@ -115,7 +115,7 @@ def decide_files(
     """
     check_timeout(timeout)
     seeding.derive(seed)  # a seed that is none is refused before anything is read
-    import robustsuite.preloaded  # noqa: F401  an alarm within an import would leave half a module
+    import robustsuite.formats.preloaded  # noqa: F401  an alarm within an import would leave half a module
 
     start = time.monotonic()
     decision = Decision(result=Result.TIMEOUT)
