@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from robustsuite.runs import files
 from robustsuite.arguments import check_device, check_kind, described
 from robustsuite.errors import CheckpointError, InvalidInput
+from robustsuite.runs import files
 
 State = dict[str, Any]
 """What JSON can hold: None, bool, int, float, str, and lists and dicts (with text keys) of them."""

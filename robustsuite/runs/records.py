@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustsuite.runs import files
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import InvalidInput
+from robustsuite.runs import files
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,10 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from robustsuite.runs import files
-from robustsuite.runs import serialization
 from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput, RobustsuiteError
+from robustsuite.runs import files, serialization
 
 _RESERVED = '/\\<>:"|?*'
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(10))}
