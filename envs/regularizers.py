@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from robustsuite import bounds
+from robustsuite import attacks, bounds
 from robustsuite.arguments import check_fields
-from robustsuite.attacks import losses
+from robustsuite.attacks import HighestLoss, losses
 from robustsuite.perturbations import Region
 
 from .q_function import QFunction
@@ -88,7 +88,7 @@ class ConvexRegularizer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PGDRegularizer:
-    """Search the margin's maximum by sign steps of radius / steps from a uniform start.
+    """Search the margin's maximum by sign steps of radius / steps from a uniform start; the best state on the way counts.
 
     Note:
         The reference sums the margin over the batch and clamps the sum once; here each state has its own margin.
@@ -115,9 +115,7 @@ class PGDRegularizer:
         generator: torch.Generator,
     ) -> Float[Tensor, " batch"]:
         """See `Regularizer`. Never above the true worst margin."""
-        shown = region.sample(generator=generator)
-        for _ in range(self.steps):
-            shown = shown.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(losses.margin(q(shown), actions).sum(), shown)
-            shown = region.project(shown.detach() + region.ascent(gradient) / self.steps)
-        return losses.margin(q(shown.detach()), actions)
+        attack = attacks.PGD(steps=self.steps, step_size=1 / self.steps)
+        sought = HighestLoss(actions, losses.margin)
+        shown = attack.within(q.network, sought, region, generator=generator).adversarial
+        return losses.margin(q(shown), actions)

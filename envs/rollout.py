@@ -11,7 +11,7 @@ import torch
 from gymnasium import spaces
 
 from robustsuite.arguments import check_kind, check_number
-from robustsuite.attacks.driver import first_outputs
+from robustsuite.attacks.models import first_outputs
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Linf
 

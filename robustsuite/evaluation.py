@@ -151,11 +151,10 @@ class Evaluation:
     ) -> tuple[Bool[Tensor, " n"], int]:
         """Give the examples that are correct also under attack, and the queries spent."""
         device, standing, queries = _device(model), correct.clone(), 0
-        generator = seeding.generator(seed, "attack", perturbation.describe())
         for part in torch.split(correct.nonzero().squeeze(1), self.batch_size):
-            found = self.attack(
-                model, x[part].to(device), y[part].to(device), perturbation, generator=generator
-            )
+            # An example's random numbers are its own, whichever others were right.
+            seeds = seeding.numbered_seeds(seed, "attack", perturbation.describe(), numbers=part)
+            found = self.attack(model, x[part].to(device), y[part].to(device), perturbation, generator=seeds)
             standing[part] = ~found.success.cpu()
             queries += int(found.queries.sum())
             bar.advance()

@@ -7,11 +7,15 @@ of its own, named by a path, so that adding a draw in one part does not change a
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Int
+from torch import Tensor
 
 from robustsuite.arguments import check_generator, check_number
+from robustsuite.errors import InvalidInput
 
 MAX_SEED = 2**63 - 1
 """The largest seed: what files and other libraries hold."""
@@ -45,12 +49,44 @@ def numpy_generator(seed: int, *path: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *path))
 
 
-def example_seeds(count: int, *, generator: torch.Generator | None = None) -> torch.Tensor:
-    """Draw one 64-bit seed per example, on the generator's device.
+@dataclass(frozen=True, slots=True, eq=False)
+class ExampleSeeds:
+    """The examples' own seeds, where a generator is expected: what is drawn then does not depend on the batch.
+
+    Args:
+        seeds: 64-bit integers, shape (batch,).
+    """
+
+    seeds: Int[Tensor, " batch"]
+
+
+def numbered_seeds(seed: int, *path: str | int, numbers: Int[Tensor, " batch"]) -> ExampleSeeds:
+    """Give seeds that belong to the examples' numbers in the data, whichever of them share a batch.
+
+    Args:
+        seed: the run's seed, in [0, MAX_SEED].
+        path: names or numbers, from coarse to fine. See `derive`.
+        numbers: of the examples in the data.
+    """
+    start = derive(seed, *path) * 2**32
+    return ExampleSeeds(_mix(numbers.long() * -0x61C8864680B583EB + start))
+
+
+def example_seeds(count: int, *, generator: torch.Generator | ExampleSeeds | None = None) -> torch.Tensor:
+    """Draw one 64-bit seed per example, on the generator's device; seeds that are given are given back.
 
     Noise made from these seeds (see `uniform`) belongs to its example: it does not depend on which other
     examples share the batch, nor on which of them are still being worked on.
+
+    Raises:
+        InvalidInput: no generator, or seeds for another number of examples.
     """
+    if isinstance(generator, ExampleSeeds):
+        if len(generator.seeds) != count:
+            raise InvalidInput(
+                f"got seeds for {len(generator.seeds)} examples and {count} examples; expected one seed for each"
+            )
+        return generator.seeds
     check_generator(generator)
     device = generator.device if generator is not None else "cpu"
     return torch.randint(-(2**63), 2**63 - 1, (count,), generator=generator, device=device)

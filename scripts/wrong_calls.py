@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from robustsuite import L0, L1, L2, Box, Linf, Substitutions, attacks, bounds, data, recipes, seeding
-from robustsuite.attacks import FGSM, PGD, Targeted, losses
+from robustsuite.attacks import FGSM, PGD, Divergence, Targeted, losses
 from robustsuite.envs import agents, scale
 from robustsuite.envs.attacks import MinQ, PGDOnQ, TowardAction
 from robustsuite.envs.certificates import certified_actions
@@ -222,6 +222,7 @@ def _attacks() -> dict[str, Call]:
     labels: dict[str, Any] = {
         "a list": [0, 1], "floats": _Y.float(), "int32": _Y.int(), "one-hot": torch.eye(4)[:2], "too large": _Y + 5,
         "ignored by cross entropy": _Y - 100, "too few": _Y[:1], "truth": _Y.bool(), "none": None,
+        "a class": Targeted, "a function": torch.relu, "a divergence without a reference": Divergence,
     }  # fmt: skip
     threats: dict[str, Any] = {
         "a radius": 0.1,
@@ -231,9 +232,9 @@ def _attacks() -> dict[str, Call]:
     }
     options: dict[str, dict[str, Any]] = {
         "steps 0": {"steps": 0}, "steps 1.5": {"steps": 1.5}, "restarts 0": {"restarts": 0}, "step_size 0": {"step_size": 0},
-        "step_size NaN": {"step_size": _NAN}, "loss of a name": {"loss": "margin"}, "criterion of labels": {"criterion": _Y},
+        "step_size NaN": {"step_size": _NAN}, "loss of a name": {"loss": "margin"},
         "step_rule of a name": {"step_rule": "cosine"}, "random_start of a text": {"random_start": "no"},
-        "restarts of the same start": {"restarts": 2, "random_start": False}, "criterion of a class": {"criterion": Targeted},
+        "restarts of the same start": {"restarts": 2, "random_start": False},
     }  # fmt: skip
     return {
         **{f"PGD on {name}": lambda m=m: PGD()(m, _X, _Y, Linf(0.1)) for name, m in models.items()},  # type: ignore[misc]
@@ -248,8 +249,8 @@ def _attacks() -> dict[str, Call]:
             nn.Linear(3, 2), _X, _Y, Linf(0.1)
         ),
         "targets of floats": lambda: Targeted(_Y.float()),
-        "targets that are no classes": lambda: PGD(criterion=Targeted(_Y + 9))(good, _X, _Y, Linf(0.1)),
-        "targets for another batch": lambda: PGD(criterion=Targeted(_Y[:1]))(good, _X, _Y, Linf(0.1)),
+        "targets that are no classes": lambda: PGD()(good, _X, Targeted(_Y + 9), Linf(0.1)),
+        "targets for another batch": lambda: PGD()(good, _X, Targeted(_Y[:1]), Linf(0.1)),
         "FGSM, loss of a name": lambda: attacks.FGSM(loss=_any("margin")),
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustsuite import attacks
 from robustsuite.arguments import check_fields
-from robustsuite.attacks import Targeted, losses
+from robustsuite.attacks import Targeted
 from robustsuite.perturbations import Perturbation
 
 from ..q_function import QFunction
@@ -52,8 +52,8 @@ class MinQ:
         standing = torch.ones(len(states), dtype=torch.bool, device=states.device)
         for rank in range(q.actions - 1):
             wanted = order[:, rank]
-            attack = attacks.PGD(steps=self.steps, loss=losses.margin, criterion=Targeted(wanted))
-            result = attack(q.network, states, wanted, perturbation, generator=generator)
+            attack = attacks.PGD(steps=self.steps)
+            result = attack(q.network, states, Targeted(wanted), perturbation, generator=generator)
             reached = result.success & standing
             shown[reached] = result.adversarial[reached]
             standing &= ~result.success

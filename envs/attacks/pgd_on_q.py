@@ -10,7 +10,6 @@ from torch import Tensor
 
 from robustsuite import attacks
 from robustsuite.arguments import check_fields
-from robustsuite.attacks import losses
 from robustsuite.perturbations import Perturbation
 
 from ..q_function import QFunction
@@ -49,6 +48,6 @@ class PGDOnQ:
         *,
         generator: torch.Generator,
     ) -> Float[Tensor, "batch *observation"]:
-        attack = attacks.PGD(steps=self.steps, restarts=self.restarts, loss=losses.margin)
+        attack = attacks.PGD(steps=self.steps, restarts=self.restarts)
         result = attack(q.network, states, q.greedy(states), perturbation, generator=generator)
         return result.adversarial

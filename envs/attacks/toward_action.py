@@ -14,7 +14,7 @@ from torch import Tensor
 
 from robustsuite import attacks
 from robustsuite.arguments import check_fields
-from robustsuite.attacks import Targeted, losses
+from robustsuite.attacks import Targeted
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
 
@@ -56,5 +56,5 @@ class TowardAction:
         if bool((q.greedy(states) == self.action).all()):
             return states.detach().clone()
         wanted = torch.full((len(states),), self.action, device=states.device)
-        attack = attacks.PGD(steps=self.steps, loss=losses.margin, criterion=Targeted(wanted))
-        return attack(q.network, states, wanted, perturbation, generator=generator).adversarial
+        attack = attacks.PGD(steps=self.steps)
+        return attack(q.network, states, Targeted(wanted), perturbation, generator=generator).adversarial

@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
+from typing import ClassVar
 
 from robustsuite.attacks import losses
-from robustsuite.attacks.criteria import Criterion, Misclassification, check_parts
-from robustsuite.attacks.driver import AttackResult, Model, Search, checked_region, frozen_parameters
-from robustsuite.perturbations import Perturbation
+from robustsuite.attacks.access import Access
+from robustsuite.attacks.attack import Attack
+from robustsuite.attacks.criteria import check_loss
+from robustsuite.attacks.search import Search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FGSM:
+class FGSM(Attack):
     """Fast gradient sign method; in other norms, one steepest step of the region's radius.
 
-    Source: Goodfellow et al. 2015, section 4.
+    Source: Goodfellow et al. 2015, section 4 (with cross entropy as the loss).
 
     Args:
-        loss: what to maximise, from `robustsuite.attacks.losses` or any (outputs, y) -> (batch,).
-        criterion: what counts as adversarial.
+        loss: what to raise, from `robustsuite.attacks.losses` or any (outputs, labels) -> (rows,); None: the
+            criterion's score, which for labels is the margin.
     """
 
-    loss: losses.Loss = losses.cross_entropy
-    criterion: Criterion = Misclassification()
+    access: ClassVar[Access] = Access.GRADIENTS
+
+    loss: losses.Loss | None = None
 
     def __post_init__(self) -> None:
-        check_parts(self.loss, self.criterion)
+        check_loss(self.loss)
 
-    def __call__(
-        self,
-        model: Model,
-        x: Float[Tensor, "batch *input"],
-        y: Int[Tensor, " batch"],
-        perturbation: Perturbation,
-        *,
-        generator: torch.Generator | None = None,
-    ) -> AttackResult:
-        region = checked_region(model, x, perturbation)
-        with frozen_parameters(model):
-            search = Search(model, region.center, y, region, self.criterion)
-            gradient = search.gradient(search.active(), region.center, self.loss)
-            index = search.active()
-            if len(index):
-                inside = region.select(index)
-                step = inside.project(inside.center + inside.ascent(gradient[index]))
-                search.try_inputs(index, step, self.loss)
-        return search.result()
+    def run(self, search: Search) -> None:
+        search = search.steered(self.loss)
+        index = search.active()
+        gradient = search.gradient(index, search.region.center[index]).gradient
+        standing = search.open(index)
+        index = index[standing]
+        if len(index):
+            inside = search.region.select(index)
+            search.scores(index, inside.project(inside.center + inside.ascent(gradient[standing])))

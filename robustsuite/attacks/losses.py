@@ -1,4 +1,8 @@
-"""Losses that attacks maximise: functions of (outputs, y) that give one number per example."""
+"""Losses that attacks raise: functions of (outputs, labels) that give one number per example.
+
+A loss may be an object too. One that holds data of its examples (target classes, soft labels) has ``select(index)``, and
+one that has a form of its own towards a wanted class gives it as ``toward(outputs, wanted)``.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,8 @@ def difference_of_logits_ratio(
 ) -> Float[Tensor, " batch"]:
     """Give the margin divided by the gap between the largest and third largest logit.
 
-    Unlike cross entropy it does not change when the logits are shifted or scaled. Needs three classes or more.
+    Unlike cross entropy it does not change when the logits are shifted or scaled. Needs three classes or more; towards
+    a wanted class `difference_of_logits_ratio_toward` is taken.
     Source: Croce and Hein 2020, equation 6.
 
     Raises:
@@ -48,3 +53,39 @@ def difference_of_logits_ratio(
         )
     ordered = logits.topk(3, dim=1).values
     return margin(logits, y) / (ordered[:, 0] - ordered[:, 2]).clamp(min=1e-12)
+
+
+def difference_of_logits_ratio_toward(
+    logits: Float[Tensor, "batch classes"], wanted: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Give how far the wanted class leads, divided by the gap between the largest and the mean of third and fourth logit.
+
+    The gap does not close at the moment when the wanted class comes first, as that of the untargeted ratio may.
+    Source: Croce and Hein 2020, equation 7, with the strongest other class in the place of the label.
+
+    Raises:
+        InvalidInput: fewer than four classes.
+    """
+    if logits.shape[1] < 4:
+        raise InvalidInput(
+            f"difference_of_logits_ratio towards a class got {logits.shape[1]} classes; expected four or more: take "
+            "losses.margin"
+        )
+    ordered = logits.topk(4, dim=1).values
+    gap = ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2
+    return -margin(logits, wanted) / gap.clamp(min=1e-12)
+
+
+def toward(loss: Loss) -> Loss:
+    """Give what an attack raises towards a wanted class: the loss's own form for that, or its negative."""
+    if loss is difference_of_logits_ratio:
+        return difference_of_logits_ratio_toward
+    own: Loss | None = getattr(loss, "toward", None)
+    return own if own is not None else lambda outputs, wanted: -loss(outputs, wanted)
+
+
+def select(loss: Loss, index: Tensor) -> Loss:
+    """Keep the examples that `index` picks, where the loss holds data of its examples."""
+    keep = getattr(loss, "select", None)
+    kept: Loss = loss if keep is None else keep(index)
+    return kept

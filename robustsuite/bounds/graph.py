@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
 from torch.nn.modules.dropout import _DropoutNd
 
+from robustsuite import module_state
 from robustsuite.bounds import agreement, separation
 from robustsuite.bounds.baked import Snapshot, snapshot
 from robustsuite.bounds.calls import Call, calls_of
@@ -199,7 +199,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
     # A module may write into what it is given.
     examples = tuple(value.detach().clone() for value in check_capture(module, example))
     first = tuple(value[:1].clone() for value in examples)
-    with _eval_mode(module):
+    with module_state.evaluating(module), module_state.kept_buffers(module):
         check_takes(module, first)
         try:
             with warnings.catch_warnings():
@@ -276,23 +276,6 @@ def _output(args: Any, name: str | None) -> fx.Node:
             f"the module returns {kind}; expected one tensor of floating point numbers: wrap it in a module that returns it"
         )
     return found
-
-
-@contextmanager
-def _eval_mode(module: nn.Module) -> Any:
-    """Put a module into eval mode; leave its modes and buffers as they were, whatever its calls do to them."""
-    modes = {part: part.training for part in module.modules()}
-    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
-    try:
-        module.eval()
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-        with torch.no_grad():
-            for buffer, before in buffers:
-                if not torch.equal(buffer, before):
-                    buffer.copy_(before)
 
 
 def _attribute(module: nn.Module, path: str) -> Tensor:

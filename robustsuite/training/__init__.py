@@ -3,7 +3,7 @@
 from robustsuite.training.initialization import initialize_for_ibp, seeded
 from robustsuite.training.loop import Training, fit, load_model
 from robustsuite.training.objective import Graphs, Loss, Objective, Progress
-from robustsuite.training.objectives import Adversarial, Certified, HighestLoss, Standard
+from robustsuite.training.objectives import Adversarial, Certified, Standard
 from robustsuite.training.optimizers import SGD, Adam, Optimizer
 from robustsuite.training.schedules import Constant, Cosine, Linear, Schedule, SmoothedRamp, Steps
 
@@ -15,7 +15,6 @@ __all__ = [
     "Constant",
     "Cosine",
     "Graphs",
-    "HighestLoss",
     "Linear",
     "Loss",
     "Objective",

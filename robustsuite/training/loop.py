@@ -26,7 +26,7 @@ from robustsuite.arguments import (
     check_labels,
     check_number,
 )
-from robustsuite.attacks.driver import NotANumber
+from robustsuite.attacks.models import NotANumber
 from robustsuite.errors import CheckpointError, InvalidInput, TrainingDiverged
 from robustsuite.perturbations.features import check_batch
 from robustsuite.runs import checkpoints

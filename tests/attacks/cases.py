@@ -23,33 +23,46 @@ class Case:
         name: for test ids.
         attack: the attack.
         strength: share of the trained net's right predictions that must fall at Linf 0.2.
-        queries: the most it may spend on one example.
+        targeted_strength: share that must be taken for the next class at Linf 0.4.
+        queries: the least and the most that it spends on an example that stands to the end.
         random: whether it draws random numbers.
+        classes: the fewest that it works with.
     """
 
     name: str
     attack: Attack
     strength: float
-    queries: int
+    targeted_strength: float
+    queries: range
     random: bool = True
+    classes: int = 2
 
     def __str__(self) -> str:
         return self.name
 
 
+def _exactly(count: int) -> range:
+    return range(count, count + 1)
+
+
 ATTACKS = [
-    Case("fgsm", FGSM(), strength=0.6, queries=2, random=False),
-    Case("fgsm, margin", FGSM(loss=losses.margin), strength=0.6, queries=2, random=False),
-    Case("pgd", PGD(steps=10), strength=0.8, queries=12),
-    Case("pgd, from the clean input", PGD(steps=10, random_start=False), 0.8, 12, random=False),
-    Case("pgd, restarts", PGD(steps=5, restarts=3), strength=0.8, queries=19),
+    Case("fgsm", FGSM(), 0.6, 0.1, _exactly(2), random=False),
+    Case("fgsm, cross entropy", FGSM(loss=losses.cross_entropy), 0.6, 0.1, _exactly(2), random=False),
+    Case("pgd", PGD(steps=10), 0.8, 0.7, _exactly(12)),
     Case(
-        "pgd, margin, cosine steps",
-        PGD(steps=10, step_size=0.5, step_rule=step_rules.cosine, loss=losses.margin),
-        strength=0.8,
-        queries=12,
+        "pgd, from the clean input", PGD(steps=10, random_start=False), 0.8, 0.7, _exactly(11), random=False
     ),
-    Case("pgd, dlr", PGD(steps=10, loss=losses.difference_of_logits_ratio), strength=0.8, queries=12),
+    Case("pgd, restarts", PGD(steps=5, restarts=3), 0.8, 0.7, _exactly(19)),
+    Case(
+        "pgd, cross entropy, cosine steps",
+        PGD(steps=10, step_size=0.5, step_rule=step_rules.cosine, loss=losses.cross_entropy),
+        0.8,
+        0.7,
+        _exactly(12),
+    ),
+    Case(
+        "pgd, dlr", PGD(steps=10, loss=losses.difference_of_logits_ratio), 0.8, 0.7, _exactly(12), classes=4
+    ),
 ]
 
 PERTURBATIONS: list[Perturbation] = [

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import L0, L2, Linf, attacks
-from robustsuite.attacks import PGD, AttackResult, Misclassification, Targeted, losses, step_rules
+from robustsuite.attacks import PGD, Attack, AttackResult, Misclassification, Targeted, losses, step_rules
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
 
@@ -47,7 +47,7 @@ def test_every_attack_has_a_case() -> None:
     public = {
         name
         for name in attacks.__all__
-        if is_dataclass(getattr(attacks, name)) and "__call__" in vars(getattr(attacks, name))
+        if is_dataclass(getattr(attacks, name)) and issubclass(getattr(attacks, name), Attack)
     }
     assert public == {type(case.attack).__name__ for case in ATTACKS}
 
@@ -82,12 +82,12 @@ def test_success_is_what_the_model_says(case: Case, perturbation: Perturbation) 
 @cases
 @threats
 def test_never_worse_than_the_start(case: Case, perturbation: Perturbation) -> None:
+    """By the criterion's score, whatever loss the attack raises."""
     x, y = examples()
-    loss: Callable[[Tensor, Tensor], Tensor] = getattr(case.attack, "loss")  # noqa: B009
     result = _run(case, perturbation)
     clean = perturbation.around(x).center
     with torch.no_grad():
-        before, after = loss(trained()(clean), y), loss(trained()(result.adversarial), y)
+        before, after = losses.margin(trained()(clean), y), losses.margin(trained()(result.adversarial), y)
     assert bool((after[~result.success] >= before[~result.success] - 1e-6).all())
 
 
@@ -108,18 +108,18 @@ def test_queries_are_counted_and_kept(case: Case, perturbation: Perturbation) ->
     model = Counting(trained())
     result = case.attack(model, x, y, perturbation, generator=torch.Generator().manual_seed(0))
     assert int(result.queries.sum()) == model.seen
-    assert int(result.queries.max()) <= case.queries
+    assert int(result.queries.max()) <= case.queries[-1]
     # Who falls early stops early: nobody pays for the rest of the batch.
-    if bool((~result.success).any()):
-        assert result.queries[~result.success].tolist() == [case.queries] * int((~result.success).sum())
+    assert set(result.queries[~result.success].tolist()) <= set(case.queries)
 
 
 @cases
 def test_early_finish_saves_queries(case: Case) -> None:
     """A large radius breaks everything soon; the budget is spent on a tiny one alone."""
-    if case.queries > 2:  # one step cannot finish early
-        assert int(_run(case, Linf(0.5)).queries.sum()) < 0.7 * 24 * case.queries
-    assert _run(case, Linf(1e-6)).queries.tolist() == [case.queries] * 24
+    most = case.queries[-1]
+    if most > 2:  # one step cannot finish early
+        assert int(_run(case, Linf(0.5)).queries.sum()) < 0.7 * 24 * most
+    assert set(_run(case, Linf(1e-6)).queries.tolist()) <= set(case.queries)
 
 
 @cases
@@ -170,9 +170,6 @@ def test_leaves_everything_as_it_was(case: Case) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="attacks run batch norm as they find it: in training mode it learns from them"
-)
 def test_batch_norm_in_training_mode_learns_nothing_from_attacks() -> None:
     x, y = examples()
     model = copy.deepcopy(trained()).train()
@@ -201,7 +198,7 @@ def test_strength_with_few_features() -> None:
             margins = torch.stack([losses.margin(trained()(t), y) for t in tries])
         adversarial = tries[margins.argmax(0), torch.arange(60)]
         broken |= margins.amax(0) > 0
-    attack = PGD(steps=20, restarts=3, loss=losses.margin)
+    attack = PGD(steps=20, restarts=3)
     found = attack(trained(), x, y, L0(2, 0, 1), generator=torch.Generator().manual_seed(0))
     assert int(broken.sum()) >= 40
     assert int(found.success.sum()) >= 0.85 * int(broken.sum())
@@ -219,15 +216,13 @@ def test_targeted(case: Case) -> None:
     """The wanted class is reached, and nothing else counts as success."""
     x, y = examples()
     goal = (y + 1) % 10
-    attack = replace(case.attack, criterion=Targeted(goal))  # type: ignore[type-var]
-    result = attack(trained(), x, y, Linf(0.4, clip=(0, 1)), generator=torch.Generator().manual_seed(0))
+    result = case.attack(
+        trained(), x, Targeted(goal), Linf(0.4, clip=(0, 1)), generator=torch.Generator().manual_seed(0)
+    )
     with torch.no_grad():
         predicted = trained()(result.adversarial).argmax(1)
     assert torch.equal(predicted == goal, result.success)
-    # One step goes far only by luck, and the ratio's denominator turns the wrong way for a wanted class.
-    assert float(result.success.double().mean()) >= (
-        0.1 if "fgsm" in case.name or "dlr" in case.name else 0.7
-    )
+    assert float(result.success.double().mean()) >= case.targeted_strength
 
 
 @cases
@@ -285,12 +280,12 @@ def test_optimal_on_a_linear_model() -> None:
     other = weight[:, 1 - y].t() - weight[:, y].t()
     worst = (other * x).sum(1) + 0.2 * other.abs().sum(1)
     for case in ATTACKS:
-        if "dlr" not in case.name:  # it needs three classes
+        if case.classes <= 2:
             assert torch.equal(case.attack(model, x, y, Linf(0.2)).success, worst > 0), case.name
 
 
 def test_results_that_are_no_numbers_are_adversarial() -> None:
-    met = Misclassification().met(torch.tensor([[torch.nan, 0.0], [1.0, 0.0]]), torch.tensor([0, 0]))
+    met = Misclassification(torch.tensor([0, 0])).met(torch.tensor([[torch.nan, 0.0], [1.0, 0.0]]))
     assert met.tolist() == [True, False]
 
 

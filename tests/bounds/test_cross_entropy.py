@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import L2, Linf, bounds
-from robustsuite.attacks import PGD
+from robustsuite.attacks import PGD, HighestLoss
 from robustsuite.bounds import CrossEntropyMethod
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
-from robustsuite.training import HighestLoss, seeded
+from robustsuite.training import seeded
 
 CLASSES = 6
 METHODS: dict[str, CrossEntropyMethod] = {
@@ -45,8 +45,8 @@ def _classifier(dtype: torch.dtype = torch.float64, scale: float = 1.0) -> tuple
 
 
 def _worst(model: nn.Module, x: Tensor, y: Tensor, perturbation: Perturbation) -> Tensor:
-    found = PGD(steps=30, restarts=2, criterion=HighestLoss())(
-        model, x, y, perturbation, generator=torch.Generator().manual_seed(2)
+    found = PGD(steps=30, restarts=2)(
+        model, x, HighestLoss(y), perturbation, generator=torch.Generator().manual_seed(2)
     )
     with torch.no_grad():
         return functional.cross_entropy(model(found.adversarial), y, reduction="none")

@@ -36,7 +36,7 @@ def test_verdicts_agree_with_a_strong_attack(activation: type[nn.Module], inputs
     for eps in (0.02, 0.1, 0.3):
         region = Linf(eps).around(x)
         (verdict,) = bounds.verify(net, region, rows, timeout=2, generator=torch.Generator().manual_seed(0))
-        broken = attacks.PGD(steps=40, restarts=10, loss=attacks.losses.margin)(
+        broken = attacks.PGD(steps=40, restarts=10)(
             model, x, y, Linf(eps), generator=torch.Generator().manual_seed(1)
         ).success
         if verdict.answer is Answer.HOLDS:

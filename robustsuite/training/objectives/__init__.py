@@ -1,7 +1,7 @@
 """Training objectives, one file each."""
 
-from robustsuite.training.objectives.adversarial import Adversarial, HighestLoss
+from robustsuite.training.objectives.adversarial import Adversarial
 from robustsuite.training.objectives.certified import Certified
 from robustsuite.training.objectives.standard import Standard
 
-__all__ = ["Adversarial", "Certified", "HighestLoss", "Standard"]
+__all__ = ["Adversarial", "Certified", "Standard"]

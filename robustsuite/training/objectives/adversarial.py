@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import attacks
 from robustsuite.arguments import check_callable
-from robustsuite.attacks.losses import Loss as AttackLoss
 from robustsuite.perturbations import Perturbation
 from robustsuite.training.objective import Loss, Progress, check_threat
 from robustsuite.training.schedules import Constant, Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class HighestLoss:
-    """A criterion that is never met: the attack spends all its steps on raising the loss of every example.
-
-    Evaluation may stop at the first misclassification; the inner maximisation of training must not.
-    """
-
-    def met(self, outputs: Tensor, y: Tensor) -> Bool[Tensor, " batch"]:
-        return torch.zeros_like(y, dtype=torch.bool)
-
-    def objective(self, loss: AttackLoss, outputs: Tensor, y: Tensor) -> Float[Tensor, " batch"]:
-        return loss(outputs, y)
-
-    def select(self, index: Tensor) -> HighestLoss:
-        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +21,12 @@ class Adversarial:
 
     Args:
         perturbation: the threat model.
-        attack: solves the inner maximisation, with the model in evaluation mode.
+        attack: solves the inner maximisation, with the model in evaluation mode; it stops at no mistake.
         radius: factor on the perturbation's radius by epoch; a ramp eases the beginning.
     """
 
     perturbation: Perturbation
-    attack: attacks.Attack = attacks.PGD(steps=7, criterion=HighestLoss())
+    attack: attacks.Attack = attacks.PGD(steps=7)
     radius: Schedule = Constant(1.0)
 
     def __post_init__(self) -> None:
@@ -61,23 +40,14 @@ class Adversarial:
         if factor == 0:
             return Loss(total=functional.cross_entropy(model(x), y))
         clean = x.detach()
-        with evaluating(model):
-            found = self.attack(
-                model, clean, y, self.perturbation.scaled(factor), generator=progress.generator
-            )
+        found = self.attack(
+            model,
+            clean,
+            attacks.HighestLoss(y),
+            self.perturbation.scaled(factor),
+            generator=progress.generator,
+        )
         # Added as a constant, so that a gradient still reaches what made x (an embedding table).
         logits = model(x + (found.adversarial - clean))
         broken = (logits.detach().argmax(1) != y).float().mean()
         return Loss(total=functional.cross_entropy(logits, y), terms={"broken": broken})
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and every part of it back into its own mode afterwards."""
-    modes = [(part, part.training) for part in model.modules()]
-    try:
-        model.eval()
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode

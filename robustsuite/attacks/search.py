@@ -1,0 +1,315 @@
+"""The driver of all attacks: asks the model, counts, keeps what is best, and ends examples that are done.
+
+A *row* is one input that the model is run on; several rows may belong to one example (probes, targets, restarts). Every
+question takes rows with the numbers of their examples (`index`) and gives back an answer for each row.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from robustsuite.attacks.access import Access, way_out
+from robustsuite.attacks.criteria import Criterion, Steered, check_outputs
+from robustsuite.attacks.keepers import FirstSuccess, Keeper, best_rows
+from robustsuite.attacks.losses import Loss
+from robustsuite.attacks.models import Model, first_outputs
+from robustsuite.attacks.result import AttackResult, Trace
+from robustsuite.errors import InvalidInput, RobustsuiteError
+from robustsuite.perturbations import Region
+
+_STEEP = 1e15
+"""Takes the place of an infinite gradient; its square is finite in float32."""
+
+_LEAST_ROWS = 128
+"""A call of the model takes so many rows even where the caller's batch is smaller."""
+
+
+class LeftTheRegion(RobustsuiteError, AssertionError):
+    """An attack gives an input outside its region: a fault of the attack."""
+
+
+class Answers(NamedTuple):
+    """What a model said of rows; a row that was not sent, for want of budget, is no success and scores -inf.
+
+    Attributes:
+        met: whether the row meets the criterion.
+        score: what the attack raises.
+    """
+
+    met: Bool[Tensor, " rows"]
+    score: Float[Tensor, " rows"]
+
+
+class Slopes(NamedTuple):
+    """`Answers`, and the gradient of the score by the input (rows, *input), with numbers for NaN and infinity."""
+
+    met: Bool[Tensor, " rows"]
+    score: Float[Tensor, " rows"]
+    gradient: Float[Tensor, "rows *input"]
+
+
+class _State:
+    """What is known of each example; shared by all views of one search."""
+
+    def __init__(self, region: Region) -> None:
+        center = region.center
+        count, device = len(center), center.device
+        self.answers: bool | None = None  # whether the model gives scores; None before the first call
+        self.best = center.clone()
+        self.success = torch.zeros(count, dtype=torch.bool, device=device)
+        self.score = torch.full((count,), -torch.inf, dtype=center.dtype, device=device)
+        self.distance = torch.full((count,), torch.inf, dtype=center.dtype, device=device)
+        self.queries = torch.zeros(count, dtype=torch.int64, device=device)
+        self.gradients = torch.zeros(count, dtype=torch.int64, device=device)
+        self.events: list[tuple[Tensor, Tensor, Tensor]] = []
+
+
+class Search:
+    """One attack on one batch: what an attack's `run` works with.
+
+    Views of a search (`steered`, `limited`, `part`) share what was found and what was spent.
+
+    Args:
+        model: callable from a batch of inputs to scores (rows, classes) or class numbers (rows,).
+        criterion: what is sought, for the examples of the region.
+        region: the allowed inputs; its centre is the clean batch.
+        seeds: one for each example, of all its random numbers.
+        access: what the attack asks for.
+        keeper: what is kept of the rows.
+        who: the attack's name, for errors.
+
+    Attributes:
+        region: the allowed inputs.
+        seeds: of the examples, shape (batch,).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        criterion: Criterion,
+        region: Region,
+        seeds: Int[Tensor, " batch"],
+        *,
+        access: Access,
+        keeper: Keeper | None = None,
+        who: str = "the attack",
+    ) -> None:
+        self.region, self.seeds = region, seeds
+        self._model, self._criterion, self._climbed = model, criterion, criterion
+        self._access, self._who = access, who
+        self._keeper = FirstSuccess() if keeper is None else keeper
+        self._limit: Tensor | None = (
+            None  # queries of each example, all views together, at which this one stops
+        )
+        self._rows = max(_LEAST_ROWS, len(seeds))
+        self._state = _State(region)
+
+    def steered(self, loss: Loss | None) -> Search:
+        """Give a view whose score is `loss`; what counts as success and as the better try stays the criterion's."""
+        view = copy.copy(self)
+        view._climbed = self._criterion if loss is None else Steered(self._criterion, loss)
+        return view
+
+    def limited(self, max_queries: int | None) -> Search:
+        """Give a view that sends at most so many more rows of each example; None: as many as this one."""
+        if max_queries is None:
+            return self
+        view, limit = copy.copy(self), self._state.queries + max_queries
+        view._limit = limit if self._limit is None else torch.minimum(self._limit, limit)
+        return view
+
+    def chunked(self, max_rows: int | None) -> Search:
+        """Give a view that calls the model on at most so many rows; None: as this one."""
+        view = copy.copy(self)
+        view._rows = self._rows if max_rows is None else max_rows
+        return view
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the clean examples were tried."""
+        return self._state.answers is not None
+
+    def begin(self) -> None:
+        """Try the clean examples, where that was not done yet."""
+        if not self.has_begun:
+            self.decisions(torch.arange(len(self.seeds), device=self.seeds.device), self.region.center)
+
+    def active(self) -> Int[Tensor, " active"]:
+        """Give the numbers of the examples that are not done and may still be asked about."""
+        every = torch.arange(len(self.seeds), device=self.seeds.device)
+        return every[self.open(every)]
+
+    def open(self, index: Int[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
+        """Say for each row whether its example is not done and may still be asked about."""
+        going = ~self._state.success[index]
+        return going if self._limit is None else going & (self.left(index) > 0)
+
+    def left(self, index: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+        """Give how many more queries the examples `index` may make."""
+        if self._limit is None:
+            return torch.full_like(index, torch.iinfo(torch.int64).max)
+        return self._limit[index] - self._state.queries[index]
+
+    def decisions(
+        self, index: Int[Tensor, " rows"], inputs: Float[Tensor, "rows *input"]
+    ) -> Bool[Tensor, " rows"]:
+        """Run the model on rows, and say which meet the criterion."""
+        return self._ask(index, inputs, differentiate=False).met
+
+    def scores(self, index: Int[Tensor, " rows"], inputs: Float[Tensor, "rows *input"]) -> Answers:
+        """Run the model on rows; say which meet the criterion, and how near the others come."""
+        met, score, _ = self._ask(index, inputs, differentiate=False)
+        return Answers(met, score)
+
+    def gradient(self, index: Int[Tensor, " rows"], inputs: Float[Tensor, "rows *input"]) -> Slopes:
+        """Do as `scores`, and give the gradient of the score by the inputs."""
+        return self._ask(index, inputs, differentiate=True)
+
+    def result(self) -> AttackResult:
+        """Give what was found so far.
+
+        Raises:
+            LeftTheRegion: the attack gave an input outside the region.
+        """
+        state = self._state
+        inside = self.region.contains(state.best)
+        if not bool(inside.all()):
+            raise LeftTheRegion(
+                f"{self._who} left the region at example {int((~inside).nonzero()[0, 0])}; expected an input inside: "
+                "project every row with region.select(index).project"
+            )
+        distance = self.region.distance(state.best)
+        example, queries, known = (
+            (torch.cat(parts) if parts else state.queries[:0] for parts in zip(*state.events, strict=True))
+            if state.events
+            else (state.queries[:0], state.queries[:0], distance[:0])
+        )
+        trace = Trace(
+            example=example, queries=queries, distance=torch.where(known.isinf(), distance[example], known)
+        )
+        return AttackResult(
+            adversarial=state.best,
+            success=state.success,
+            distance=distance,
+            queries=state.queries,
+            gradients=state.gradients,
+            trace=trace,
+        )
+
+    def _ask(self, index: Tensor, inputs: Tensor, *, differentiate: bool) -> Slopes:
+        inputs = inputs.detach()
+        sent = self._sent(index)
+        asked, shown = (index, inputs) if sent is None else (index[sent], inputs[sent])
+        parts = [
+            self._run(i, part, differentiate=differentiate)
+            for i, part in zip(asked.split(self._rows), shown.split(self._rows), strict=True)
+            if len(i)
+        ]
+        if not parts:
+            empty = torch.zeros(len(index), dtype=inputs.dtype, device=inputs.device)
+            return Slopes(empty.bool(), empty - torch.inf, torch.zeros_like(inputs))
+        met, kept, score, gradient = (
+            torch.cat(column) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True)
+        )
+        self._count(asked, gradients=differentiate)
+        self._keep(asked, shown, met, kept)
+        if sent is None:
+            return Slopes(met, score, gradient)
+        return Slopes(
+            torch.zeros_like(sent).masked_scatter(sent, met),
+            torch.full_like(sent, -torch.inf, dtype=score.dtype).masked_scatter(sent, score),
+            torch.zeros_like(inputs).index_copy(0, sent.nonzero().squeeze(1), gradient),
+        )
+
+    def _sent(self, index: Tensor) -> Tensor | None:
+        """Say which rows the budgets allow, the first of each example; None: all."""
+        if self._limit is None:
+            return None
+        order = index.argsort(stable=True)
+        ordered = index[order]
+        place = torch.arange(len(index), device=index.device)
+        first = torch.full((len(self.seeds),), len(index), device=index.device)
+        first = first.scatter_reduce(0, ordered, place, "amin")
+        rank = torch.empty_like(index)
+        rank[order] = place - first[ordered]
+        allowed = rank < self.left(index)
+        return None if bool(allowed.all()) else allowed
+
+    def _run(
+        self, index: Tensor, inputs: Tensor, *, differentiate: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Give met, the criterion's score, what the attack raises, and its gradient (or the inputs in its place)."""
+        criterion = self._criterion.select(index)
+        climbed = criterion if self._climbed is self._criterion else self._climbed.select(index)
+        gradient = None
+        with torch.set_grad_enabled(differentiate):
+            inputs = inputs.requires_grad_(differentiate)
+            outputs = self._outputs(inputs)
+            score = climbed.score(outputs)
+            if differentiate and score.requires_grad:
+                (gradient,) = torch.autograd.grad(score.sum(), inputs, allow_unused=True)
+        if differentiate and gradient is None:
+            raise InvalidInput(
+                "the model's outputs have no gradient by its input; expected a differentiable model: look for "
+                f"no_grad, detach, argmax or numpy in its forward{way_out(Access.SCORES)}"
+            )
+        with torch.no_grad():
+            outputs, score = outputs.detach(), score.detach()
+            met = criterion.met(outputs)
+            kept = score if climbed is criterion else criterion.score(outputs)
+            # A step along NaN would leave the region: such a coordinate stays.
+            found = (
+                inputs if gradient is None else gradient.nan_to_num(nan=0.0, posinf=_STEEP, neginf=-_STEEP)
+            )
+            return met, kept.nan_to_num(nan=-torch.inf), score, found
+
+    def _outputs(self, inputs: Tensor) -> Tensor:
+        """Run the model; the first time, on the clean examples, check what it gives."""
+        state = self._state
+        if state.answers is not None:
+            return self._model(inputs)
+        outputs = first_outputs(self._model, inputs, numbers=True)
+        if outputs.dim() == 1 and self._access > Access.DECISIONS:
+            raise InvalidInput(
+                f"{self._who} asks for {self._access.name.lower()}, and the model gives class numbers; expected scores "
+                f"(batch, classes){way_out(Access.DECISIONS)}"
+            )
+        check_outputs(self._criterion, outputs)
+        state.answers = outputs.dim() > 1
+        return outputs
+
+    def _count(self, index: Tensor, *, gradients: bool) -> None:
+        ones = torch.ones_like(index)
+        self._state.queries.index_add_(0, index, ones)
+        if gradients:
+            self._state.gradients.index_add_(0, index, ones)
+
+    def _keep(self, index: Tensor, inputs: Tensor, met: Tensor, score: Tensor) -> None:
+        """Keep rows that are better than what their examples have."""
+        state = self._state
+        score = score.to(state.score.dtype)
+        found = self._keeper.judge(self.region.select(index), inputs, met)
+        met, before = found.met, state.success[index]
+        try_ = ~before & ~met & (score > state.score[index])
+        if found.allowed is not None:
+            try_ &= found.allowed
+        nearer = ~before if found.distance is None else found.distance < state.distance[index]
+        rows = ((met & nearer) | try_).nonzero().squeeze(1)
+        if len(rows) == 0:
+            return
+        key = score if found.distance is None else torch.where(met, -found.distance, score)
+        rows = rows[best_rows(index[rows], met[rows], key[rows], len(state.best))]
+        at = index[rows]
+        state.best[at], state.score[at] = inputs[rows], score[rows]
+        hits = rows[met[rows]]
+        if len(hits):
+            at = index[hits]
+            state.success[at] = True
+            if found.distance is not None:
+                state.distance[at] = found.distance[hits]
+            state.events.append((at, state.queries[at], state.distance[at]))
