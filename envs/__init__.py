@@ -1,26 +1,41 @@
 """State-adversarial reinforcement learning on gymnasium and stable-baselines3."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-from typing import TYPE_CHECKING, Any
+from robustsuite import lazily
 
 from .recipes import DEMO, RECIPES
 
 if TYPE_CHECKING:
-    from .robustness import Robustness
+    from . import scale
+    from .learning import QLearning
+    from .q_agent import QAgent
+    from .regularizers import ConvexRegularizer, PGDRegularizer
+    from .robustness import EpsRamp, Robustness
     from .sa_dqn import SADQN
+    from .validation import Validation
 
-__all__ = ["DEMO", "RECIPES", "SADQN", "Robustness"]
+__all__ = [
+    "DEMO",
+    "RECIPES",
+    "SADQN",
+    "ConvexRegularizer",
+    "EpsRamp",
+    "PGDRegularizer",
+    "QAgent",
+    "QLearning",
+    "Robustness",
+    "Validation",
+    "scale",
+]
 
-
-def __getattr__(name: str) -> Any:
-    # stable-baselines3 takes seconds to import: only who asks for an algorithm pays for it.
-    if name == "SADQN":
-        from .sa_dqn import SADQN
-
-        return SADQN
-    if name == "Robustness":
-        from .robustness import Robustness
-
-        return Robustness
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+__getattr__ = lazily.names(
+    __name__,
+    learning="QLearning",
+    q_agent="QAgent",
+    regularizers="ConvexRegularizer PGDRegularizer",
+    robustness="EpsRamp Robustness",
+    sa_dqn="SADQN",
+    scale="",
+    validation="Validation",
+)

@@ -1,11 +1,19 @@
 """Sentence classifiers: standard and certified training, attacks and certificates in embedding space."""
 
-from .models import LSTMPooling, MeanPooling, Pooling, SentenceClassifier
-from .objectives import InEmbeddings
-from .perturbation import WordLinf
-from .recipes import DEMO, RECIPES, SentenceClassification
-from .reviews import load_reviews
-from .tokenization import Vocabulary
+from typing import TYPE_CHECKING
+
+from robustsuite import lazily
+
+from .recipes import DEMO, RECIPES
+
+if TYPE_CHECKING:
+    from .data import load_text
+    from .models import LSTMPooling, MeanPooling, Pooling, SentenceClassifier
+    from .objectives import InEmbeddings
+    from .perturbation import WordLinf
+    from .reviews import load_reviews
+    from .sentence_classification import SentenceClassification
+    from .tokenization import Vocabulary
 
 __all__ = [
     "DEMO",
@@ -19,4 +27,16 @@ __all__ = [
     "Vocabulary",
     "WordLinf",
     "load_reviews",
+    "load_text",
 ]
+
+__getattr__ = lazily.names(
+    __name__,
+    data="load_text",
+    models="LSTMPooling MeanPooling Pooling SentenceClassifier",
+    objectives="InEmbeddings",
+    perturbation="WordLinf",
+    reviews="load_reviews",
+    sentence_classification="SentenceClassification",
+    tokenization="Vocabulary",
+)

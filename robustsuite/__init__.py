@@ -1,31 +1,39 @@
 """Attack, train, certify and report robustness of RL agents, language models and vision models."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from robustsuite import lazily
 
 if TYPE_CHECKING:
-    from robustsuite import attacks, bounds
+    from robustsuite import attacks, bounds, evaluation, training
     from robustsuite.errors import RobustsuiteError
     from robustsuite.perturbations import L0, L1, L2, Box, Linf, Substitutions
 
-__all__ = ["L0", "L1", "L2", "Box", "Linf", "RobustsuiteError", "Substitutions", "attacks", "bounds"]
+__all__ = [
+    "L0",
+    "L1",
+    "L2",
+    "Box",
+    "Linf",
+    "RobustsuiteError",
+    "Substitutions",
+    "attacks",
+    "bounds",
+    "evaluation",
+    "training",
+]
 __version__ = "0.1.0"
 
-_HOMES = {
-    **dict.fromkeys(("L0", "L1", "L2", "Box", "Linf", "Substitutions"), "robustsuite.perturbations"),
-    "RobustsuiteError": "robustsuite.errors",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Torch takes a second to import: the command line answers Ctrl-C, and shows its help, before it.
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    if name in ("attacks", "bounds"):
-        return importlib.import_module(f"robustsuite.{name}")
-    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+# Torch takes a second to import: the command line answers Ctrl-C, and shows its help and its list, before it.
+__getattr__ = lazily.names(
+    __name__,
+    perturbations="L0 L1 L2 Box Linf Substitutions",
+    errors="RobustsuiteError",
+    attacks="",
+    bounds="",
+    evaluation="",
+    training="",
+)
 
 
 def __dir__() -> list[str]:

@@ -11,6 +11,9 @@ from robustsuite.errors import InvalidInput
 if TYPE_CHECKING:
     import torch
 
+MAX_SEED = 2**63 - 1
+"""The largest seed: what files and other libraries hold."""
+
 _LONGEST = 60
 
 

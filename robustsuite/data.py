@@ -1,7 +1,8 @@
-"""Data: images and sentences from scikit-learn, from local parquet folders, or (when asked) from the Hub.
+"""Data: images and sentences from parquet files, or (when asked) from the Hub.
 
-Local folders are looked for below the folder that the environment variable ROBUSTSUITE_DATA names. Nothing is
-downloaded unless `download=True` is passed (``--download`` on the command line).
+Domains name data sets as `Source` values; their files are looked for below the folder that the environment variable
+ROBUSTSUITE_DATA names. Any folder of parquet files will do as well. Nothing is downloaded unless `download=True` is passed
+(``--download`` on the command line).
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import io
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,11 +25,12 @@ from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import DataNotFound, InvalidInput
 from robustsuite.perturbations.features import check_batch
 from robustsuite.runs import files
+from robustsuite.sources import VARIABLE, Included, Source
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VARIABLE = "ROBUSTSUITE_DATA"
+NO_SOURCES: Mapping[str, Source | Included] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,82 +100,38 @@ class TextData:
     def __len__(self) -> int:
         return len(self.y)
 
+    def first(self, count: int | None) -> TextData:
+        """Give the first `count` sentences, all where None."""
+        return replace(self, sentences=self.sentences[:count], y=self.y[:count])
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """Where a data set is: files below ROBUSTSUITE_DATA, and its name, splits and columns on the Hub."""
-
-    files: Mapping[str, str]
-    classes: int
-    hub: str | None = None
-    hub_splits: Mapping[str, str] | None = None
-
-
-_IMAGES = {
-    # The official test images, re-split: the first 8,000 train, the last 2,000 test.
-    "mnist10k": _Source(
-        files={"train": "mnist10k/train.parquet", "test": "mnist10k/test.parquet"},
-        classes=10,
-        hub="ylecun/mnist",
-        hub_splits={"train": "test[:8000]", "test": "test[8000:]"},
-    ),
-    "cifar10": _Source(
-        files={"train": "cifar10/train.parquet", "test": "cifar10/test.parquet"},
-        classes=10,
-        hub="uoft-cs/cifar10",
-        hub_splits={"train": "train", "test": "test"},
-    ),
-}
-_TEXTS = {
-    "sentiment_sentences": _Source(
-        files={"train": "sentiment_sentences/train.parquet", "test": "sentiment_sentences/test.parquet"},
-        classes=2,
-    ),
-    "sst2": _Source(
-        files={split: f"sst2/{split}.parquet" for split in ("train", "validation", "test")},
-        classes=2,
-        hub="stanfordnlp/sst2",
-        hub_splits={"train": "train", "validation": "validation"},  # the Hub's test split has no labels
-    ),
-    # Whole training sentences; validation and test are those of sst2.
-    "sst2_sentences": _Source(
-        files={
-            "train": "sst2_sentences/train.parquet",
-            "validation": "sst2/validation.parquet",
-            "test": "sst2/test.parquet",
-        },
-        classes=2,
-        hub="SetFit/sst2",
-        hub_splits={"train": "train", "validation": "validation", "test": "test"},
-    ),
-}
 
 _IMAGE_COLUMNS, _TEXT_COLUMNS, _LABEL_COLUMNS = ("image", "img"), ("sentence", "text"), ("label", "y")
 
 
-def load_images(name: str, split: str, *, first: int | None = None, download: bool = False) -> ImageData:
+def load_images(
+    name: str,
+    split: str,
+    *,
+    named: Mapping[str, Source | Included] = NO_SOURCES,
+    first: int | None = None,
+    download: bool = False,
+) -> ImageData:
     """Load images.
 
     Args:
-        name: "digits", "mnist10k" or "cifar10"; a folder with ``<split>.parquet`` in it (columns image, label);
-            or, with `download`, a name on the Hub such as "zalando-datasets/fashion_mnist".
+        name: one of `named`; a folder with ``<split>.parquet`` in it (columns image, label); or, with `download`, a name
+            on the Hub such as "zalando-datasets/fashion_mnist".
         split: "train" or "test".
+        named: data sets that have names. Those that are included in a package the caller gives itself.
         first: only so many rows, >= 1, from the beginning (all where None).
         download: whether the Hub may be asked when the data is not here.
 
     Raises:
         DataNotFound: unknown name, absent files, unknown split.
         InvalidInput: damaged files or wrong rows.
-
-    Example:
-        >>> digits = load_images("digits", "test")
-        >>> digits.x.shape
-        torch.Size([360, 1, 8, 8])
     """
-    _check_request(name, split, first)
-    if name == "digits":
-        return _digits(split, first)
-    table, classes = _table(name, split, _IMAGES, ("digits",), first, download)
+    check_request(name, split, first)
+    table, classes = _table(name, split, named, first, download)
     images = _column(name, table, _IMAGE_COLUMNS)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # Pillow decodes without the interpreter's lock
         arrays = list(pool.map(_decode, [name] * len(images), range(len(images)), images, chunksize=256))
@@ -184,13 +143,21 @@ def load_images(name: str, split: str, *, first: int | None = None, download: bo
     return ImageData(name=f"{name}/{split}", x=x, y=y, classes=classes or int(y.max()) + 1)
 
 
-def load_text(name: str, split: str, *, first: int | None = None, download: bool = False) -> TextData:
+def load_text(
+    name: str,
+    split: str,
+    *,
+    named: Mapping[str, Source | Included] = NO_SOURCES,
+    first: int | None = None,
+    download: bool = False,
+) -> TextData:
     """Load sentences with their labels.
 
     Args:
-        name: "sentiment_sentences", "sst2" or "sst2_sentences"; a folder with ``<split>.parquet`` in it (columns
-            sentence, label); or, with `download`, a name on the Hub.
+        name: one of `named`; a folder with ``<split>.parquet`` in it (columns sentence, label); or, with `download`, a
+            name on the Hub.
         split: "train", "validation" or "test", as far as the data set has it.
+        named: data sets that have names. Those that are included in a package the caller gives itself.
         first: only so many rows, >= 1, from the beginning (all where None).
         download: whether the Hub may be asked when the data is not here.
 
@@ -198,14 +165,19 @@ def load_text(name: str, split: str, *, first: int | None = None, download: bool
         DataNotFound: unknown name, absent files, unknown split.
         InvalidInput: damaged files or wrong rows.
     """
-    _check_request(name, split, first)
-    table, classes = _table(name, split, _TEXTS, (), first, download)
+    check_request(name, split, first)
+    table, classes = _table(name, split, named, first, download)
     y = _labels(name, table)
     sentences = tuple(_column(name, table, _TEXT_COLUMNS))
     return TextData(name=f"{name}/{split}", sentences=sentences, y=y, classes=classes or int(y.max()) + 1)
 
 
-def _check_request(name: object, split: object, first: object) -> None:
+def check_request(name: object, split: object, first: object) -> None:
+    """Check what is asked for, before it is looked for. See `load_images`.
+
+    Raises:
+        InvalidInput: no name, no split, or no number of rows.
+    """
     check_kind(name, str, "data", "the name of a data set, or a folder, as text")
     if not name:
         raise InvalidInput("data is ''; expected the name of a data set, such as 'digits', or a folder")
@@ -213,43 +185,33 @@ def _check_request(name: object, split: object, first: object) -> None:
     check_number("first", first, integer=True, least=1, optional=True)
 
 
-def _digits(split: str, first: int | None) -> ImageData:
-    """Give scikit-learn's 1,797 digits, shuffled once and for all: 1,437 to train, 360 to test."""
-    from sklearn.datasets import load_digits
+def check_split(name: str, split: str, splits: Iterable[str]) -> None:
+    """Check that a data set has a split.
 
-    parts = {"train": slice(0, 1437), "test": slice(1437, 1797)}
-    if split not in parts:
-        raise DataNotFound(f"data 'digits' has no split '{split}'; expected one of {list(parts)}")
-    images, labels = load_digits(return_X_y=True)
-    order = np.random.default_rng(0).permutation(len(labels))[parts[split]][:first]
-    x = torch.from_numpy(images[order].astype(np.float32) / 16).reshape(-1, 1, 8, 8)
-    return ImageData(name=f"digits/{split}", x=x, y=torch.from_numpy(labels[order]).long(), classes=10)
+    Raises:
+        DataNotFound: it has others.
+    """
+    if split not in (known := list(splits)):
+        raise DataNotFound(f"data '{name}' has no split '{split}'; expected one of {known}")
 
 
 def _table(
-    name: str,
-    split: str,
-    sources: Mapping[str, _Source],
-    built_in: tuple[str, ...],
-    first: int | None,
-    download: bool,
+    name: str, split: str, named: Mapping[str, Source | Included], first: int | None, download: bool
 ) -> tuple[pa.Table, int | None]:
     """Find a data set and give its first rows, and the number of classes where it is known."""
-    source = sources.get(name)
-    if source is None and not files.checked_path(name).is_dir():
+    source = named.get(name)
+    if source is None and files.checked_path(name).is_dir():
+        return _from_file(name, Path(name) / f"{split}.parquet", first), None
+    if not isinstance(source, Source):
         if download and "/" in name:
             return _from_hub(name, split, first), None
-        known = ", ".join(map(repr, (*built_in, *sources)))
+        known = "".join(f"{key!r}, " for key in named)
         raise DataNotFound(
-            f"unknown data '{name}'; expected one of {known}, a folder with '{split}.parquet', "
+            f"unknown data '{name}'; expected {'one of ' if known else ''}{known}a folder with '{split}.parquet', "
             "or a name on the Hub such as 'owner/name' with --download"
         )
-    if source is None:
-        return _from_file(name, Path(name) / f"{split}.parquet", first), None
-    if split not in source.files:
-        raise DataNotFound(f"data '{name}' has no split '{split}'; expected one of {list(source.files)}")
-    root = os.environ.get(VARIABLE)
-    path = Path(root) / source.files[split] if root else None
+    check_split(name, split, source.files)
+    path = source.path(split)
     if path is not None and path.is_file():
         return _from_file(name, path, first), source.classes
     on_hub = source.hub is not None and split in (source.hub_splits or {})

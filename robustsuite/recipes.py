@@ -1,8 +1,22 @@
-"""Recipes: a whole run as one frozen dataclass, and how the command line finds recipes.
+"""Recipes: a whole run as one frozen dataclass, where recipes stand, and how the command line finds them.
+
+A recipe is a literal in a function that stands with its name, its line for `robustsuite list` and its cost in a `Family`:
+
+    DIGITS = Family("digits", data=(Included("digits", "scikit-learn"),))
+
+    @DIGITS.recipe("digits-standard", "conv net, standard training", minutes=0.5)
+    def standard() -> Classification:
+        return Classification(data="digits", objective=rs.training.Standard(), ...)
+
+    @DIGITS.recipe("digits-adversarial", "conv net, adversarial training", minutes=1)
+    def adversarial() -> Classification:
+        return replace(standard(), objective=...)
+
+`robustsuite list` reads the first lines alone, so what the literal is made of (torch ...) is not loaded for it.
 
 A domain is a module with two names, found by the entry point group "robustsuite.domains":
 
-- ``RECIPES: dict[str, Recipe]``, by the name on the command line;
+- ``RECIPES: Mapping[str, Entry[Recipe]]``, by the name on the command line: ``catalogue(DIGITS, ...)``;
 - ``DEMO: tuple[str, ...]``, the names of those that the demo runs.
 """
 
@@ -10,20 +24,20 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import tyro
 
-from robustsuite import seeding
-from robustsuite.arguments import check_fields, check_kind
+from robustsuite.arguments import MAX_SEED, check_fields, check_kind, check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.runs import files, serialization
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
+from robustsuite.sources import Included, Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +45,8 @@ class Recipe(ABC):
     """A whole run: what is trained on what, how it is attacked and measured. Domains add their fields.
 
     Args:
-        name: on the command line and of the run's folder.
-        description: one line for `robustsuite list`.
+        name: on the command line and of the run's folder; given by its `Entry`.
+        description: one line for `robustsuite list`; given by its `Entry`.
         seed: of everything random in the run, in [0, 2**63 - 1].
         device: "cpu", "cuda", "cuda:1" ...
 
@@ -42,13 +56,13 @@ class Recipe(ABC):
 
     domain: ClassVar[str]
 
-    name: Annotated[str, tyro.conf.Suppress]
+    name: Annotated[str, tyro.conf.Suppress] = ""
     description: Annotated[str, tyro.conf.Suppress] = ""
     seed: int = 0
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_fields(self, "seed", integer=True, least=0, most=seeding.MAX_SEED)
+        check_fields(self, "seed", integer=True, least=0, most=MAX_SEED)
         check_kind(self.device, str, "device", "a name such as 'cpu' or 'cuda:1'")
 
     @abstractmethod
@@ -60,18 +74,93 @@ class Recipe(ABC):
         """Load what `train` saved, measure it, and give the records."""
 
 
+_R = TypeVar("_R", bound=Recipe)
+_R_co = TypeVar("_R_co", bound=Recipe, covariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Generic[_R_co]):
+    """What is known of a recipe before it is made. Called, it makes the recipe.
+
+    Args:
+        name: on the command line.
+        description: one line for `robustsuite list`.
+        minutes: what training and measuring take on one core of a present machine, > 0.
+        family: where it stands.
+        make: gives the recipe, all but its name and description.
+    """
+
+    name: str
+    description: str
+    minutes: float
+    family: Family = field(repr=False)
+    make: Callable[[], _R_co]
+
+    def __post_init__(self) -> None:
+        check_number(f"minutes of recipe '{self.name}'", self.minutes, above=0)
+
+    def __call__(self) -> _R_co:
+        return replace(self.make(), name=self.name, description=self.description)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Family:
+    """Recipes that are compared with each other: those of one data set or environment.
+
+    Args:
+        title: for `robustsuite list`.
+        data: what all of them need.
+    """
+
+    title: str
+    data: tuple[Source | Included, ...] = ()
+    entries: dict[str, Entry[Recipe]] = field(default_factory=dict, init=False, repr=False)
+
+    def recipe(
+        self, name: str, description: str, *, minutes: float
+    ) -> Callable[[Callable[[], _R]], Entry[_R]]:
+        """Put a function that gives a recipe under a name. See `Entry`."""
+
+        def put(make: Callable[[], _R]) -> Entry[_R]:
+            entry = Entry(name=name, description=description, minutes=minutes, family=self, make=make)
+            if name in self.entries:
+                raise InvalidInput(f"'{name}' stands twice in family '{self.title}'; choose another name")
+            self.entries[name] = entry
+            return entry
+
+        return put
+
+
+def catalogue(*families: Family) -> dict[str, Entry[Recipe]]:
+    """Give the recipes of families by name.
+
+    Raises:
+        InvalidInput: a name stands in two of them.
+    """
+    entries: dict[str, Entry[Recipe]] = {}
+    for family in families:
+        for name, entry in family.entries.items():
+            if name in entries:
+                raise InvalidInput(
+                    f"'{name}' stands in the families '{entries[name].family.title}' and '{family.title}'; "
+                    "choose another name"
+                )
+            entries[name] = entry
+    return entries
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """What an installed domain offers.
 
     Args:
         name: of the domain.
-        recipes: by name.
+        recipes: by name, not made yet.
         demo: names of the recipes that the demo runs.
     """
 
     name: str
-    recipes: Mapping[str, Recipe]
+    recipes: Mapping[str, Entry[Recipe]]
     demo: tuple[str, ...]
 
 
@@ -87,13 +176,13 @@ class Discovery:
     domains: Mapping[str, Domain]
     failures: Mapping[str, str]
 
-    def find(self, name: str) -> Recipe:
+    def find(self, name: str) -> Entry[Recipe]:
         """Give the recipe of this name.
 
         Raises:
             InvalidInput: no domain has it; the message names the nearest ones.
         """
-        known = {key: recipe for domain in self.domains.values() for key, recipe in domain.recipes.items()}
+        known = {key: entry for domain in self.domains.values() for key, entry in domain.recipes.items()}
         if name in known:
             return known[name]
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
@@ -109,9 +198,7 @@ def discover() -> Discovery:
     for point in sorted(metadata.entry_points(group=serialization.DOMAINS), key=lambda point: point.name):
         try:
             module = point.load()
-            domains[point.name] = Domain(
-                name=point.name, recipes=dict(module.RECIPES), demo=tuple(module.DEMO)
-            )
+            domains[point.name] = _domain(point.name, module)
         except ModuleNotFoundError as error:
             if error.name in {point.module, "robustsuite"}:
                 remedy = "is not installed here: run 'pip install -e .' in the checkout"
@@ -122,6 +209,17 @@ def discover() -> Discovery:
             reason = (str(error).splitlines() or [""])[0]
             failures[point.name] = f"domain '{point.name}' does not load: {type(error).__name__}: {reason}"
     return Discovery(domains=domains, failures=failures)
+
+
+def _domain(name: str, module: Any) -> Domain:
+    """Read what a domain's module offers.
+
+    Raises:
+        InvalidInput: its recipes are no entries.
+    """
+    for entry in module.RECIPES.values():
+        check_kind(entry, Entry, "an item of RECIPES", "an Entry: make them with Family(...).recipe(...)")
+    return Domain(name=name, recipes=dict(module.RECIPES), demo=tuple(module.DEMO))
 
 
 def save_json(recipe: Recipe, path: Path) -> None:

@@ -14,11 +14,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from robustsuite.arguments import check_generator, check_number
+from robustsuite.arguments import MAX_SEED, check_generator, check_number
 from robustsuite.errors import InvalidInput
-
-MAX_SEED = 2**63 - 1
-"""The largest seed: what files and other libraries hold."""
 
 
 def derive(seed: int, *path: str | int) -> int:

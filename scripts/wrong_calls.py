@@ -28,7 +28,7 @@ from robustsuite.envs.sa_dqn import SADQN
 from robustsuite.envs.tabular import TabularMDP
 from robustsuite.envs.validation import Validation
 from robustsuite.evaluation import Evaluation, Identity
-from robustsuite.nlp import LSTMPooling, MeanPooling, SentenceClassifier, Vocabulary, WordLinf
+from robustsuite.nlp import LSTMPooling, MeanPooling, SentenceClassifier, Vocabulary, WordLinf, load_text
 from robustsuite.report import page, statistics
 from robustsuite.runs import checkpoints, records
 from robustsuite.runs.records import Record
@@ -47,7 +47,7 @@ from robustsuite.training import (
     Training,
     fit,
 )  # fmt: skip
-from robustsuite.vision import MLP, ConvNet
+from robustsuite.vision import MLP, RECIPES, Classification, ConvNet, load_images
 
 Call = Callable[[], object]
 
@@ -348,12 +348,12 @@ def _files(folder: Path) -> dict[str, Call]:
         "checkpoints.load of nothing": lambda: checkpoints.load(folder / "nothing"),
         "checkpoints.load of a number": lambda: checkpoints.load(_any(3)),
         "checkpoints.load of a text file": lambda: checkpoints.load(folder.parent / "given" / "file"),
-        "images by an unknown name": lambda: data.load_images("cifra", "train"),
-        "images by a number": lambda: data.load_images(_any(3), "train"),
-        "images of an unknown split": lambda: data.load_images("digits", "dev"),
-        "the first -5 images": lambda: data.load_images("digits", "test", first=-5),
-        "the first 1.5 images": lambda: data.load_images("digits", "test", first=_any(1.5)),
-        "sentences of no data": lambda: data.load_text("sst2", "train"),
+        "images by an unknown name": lambda: load_images("cifra", "train"),
+        "images by a number": lambda: load_images(_any(3), "train"),
+        "images of an unknown split": lambda: load_images("digits", "dev"),
+        "the first -5 images": lambda: load_images("digits", "test", first=-5),
+        "the first 1.5 images": lambda: load_images("digits", "test", first=_any(1.5)),
+        "sentences of no data": lambda: load_text("sst2", "train"),
         "ImageData of an array": lambda: image_data(x=images.numpy()),
         "ImageData of NaN": lambda: image_data(x=images * _NAN),
         "ImageData of 8 bits": lambda: image_data(x=images + 200),
@@ -461,9 +461,7 @@ def _envs(folder: Path) -> dict[str, Call]:
 
 
 def _domains() -> dict[str, Call]:
-    from robustsuite.vision.recipes import RECIPES, Classification
-
-    recipe = RECIPES["digits-standard"]
+    recipe = RECIPES["digits-standard"]()
     assert isinstance(recipe, Classification)
     vocabulary = Vocabulary.learn(["a good film"])
     network: dict[str, Any] = {"words": 10, "dim": 4, "pooling": MeanPooling(), "classes": 2}

@@ -280,7 +280,7 @@ def _prepare(root: Path) -> dict[str, Path]:
     (places["deep"] / "recipe.json").write_text(_DEEP)
     (places["binary"] / "recipe.json").write_bytes(b"\xff\xfe\x00\x01")
     (places["stranger"] / "recipe.json").write_text(
-        text.replace("robustsuite.vision.recipes:Classification", "os:system")
+        text.replace("robustsuite.vision.classification:Classification", "os:system")
     )
     (places["torn"] / "records.parquet").write_bytes((places["torn"] / "records.parquet").read_bytes()[:-20])
     Run.create(places["full"] / "digits-standard", recipe)

@@ -1,6 +1,18 @@
 """Vision: standard, adversarial and certified training of image classifiers, and their evaluation."""
 
-from .models import MLP, Architecture, ConvNet
-from .recipes import DEMO, RECIPES, Classification
+from typing import TYPE_CHECKING
 
-__all__ = ["DEMO", "MLP", "RECIPES", "Architecture", "Classification", "ConvNet"]
+from robustsuite import lazily
+
+from .recipes import DEMO, RECIPES
+
+if TYPE_CHECKING:
+    from .classification import Classification
+    from .data import load_images
+    from .models import MLP, Architecture, ConvNet
+
+__all__ = ["DEMO", "MLP", "RECIPES", "Architecture", "Classification", "ConvNet", "load_images"]
+
+__getattr__ = lazily.names(
+    __name__, classification="Classification", data="load_images", models="Architecture ConvNet MLP"
+)

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from robustsuite import bounds, seeding
-from robustsuite.arguments import check_number, check_numbers
+from robustsuite.arguments import MAX_SEED, check_number, check_numbers
 from robustsuite.bounds import Bounds
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Linf
@@ -60,7 +60,7 @@ def run(
         InvalidInput: a batch size outside of [1, 1,000,000], or a number of repeats below 1.
     """
     check_number("repeats", repeats, integer=True, least=1)
-    check_number("seed", seed, integer=True, least=0, most=seeding.MAX_SEED)
+    check_number("seed", seed, integer=True, least=0, most=MAX_SEED)
     if not batches:
         raise InvalidInput("batches is empty; expected one batch size or more, as in: --batches 1 32")
     check_numbers("batches", batches, integer=True, least=1, most=_LARGEST)

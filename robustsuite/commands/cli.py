@@ -103,25 +103,30 @@ def demo(
 
 
 def list_recipes() -> int:
-    """List the recipes of all installed domains.
+    """List the recipes of all installed domains, with what they cost and which data they need.
 
     Example: robustsuite list
     """
-    from rich.table import Table
-
     with interruption.importing():
         from robustsuite import recipes
         from robustsuite.commands import console
 
         found = recipes.discover()
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("domain", "recipe", "description"):
-        table.add_column(title, overflow="fold")
+    names = [name for domain in found.domains.values() for name in domain.recipes]
+    width = max(map(len, names), default=0)
     for domain in found.domains.values():
-        for name, recipe in domain.recipes.items():
-            marked = f"{recipe.description} (demo)" if name in domain.demo else recipe.description
-            table.add_row(domain.name, name, marked)
-    console.out.print(table)
+        for family in dict.fromkeys(entry.family for entry in domain.recipes.values()):
+            data = ", ".join(source.describe() for source in family.data)
+            console.out.print(
+                f"[bold]{domain.name}, {family.title}[/bold]  [dim]{data}[/dim]", soft_wrap=True
+            )
+            for entry in family.entries.values():
+                mark = "*" if entry.name in domain.demo else " "
+                line = f"{mark} {entry.name:{width}s} {entry.minutes:4g} min  {entry.description}"
+                console.out.print(line, soft_wrap=True, markup=False)
+    console.out.print(
+        "* stands in the demo; minutes are those of training and measuring on one core", soft_wrap=True
+    )
     for line in found.failures.values():
         console.say(line)
     return 1 if found.failures else 0
@@ -166,7 +171,7 @@ def train(
     with interruption.importing():
         from robustsuite import recipes
 
-        found = recipes.discover().find(recipe)
+        found = recipes.discover().find(recipe)()
     chosen = replace(
         found,
         seed=found.seed if seed is None else seed,
@@ -180,7 +185,7 @@ def _train_with_fields(name: str, arguments: Sequence[str]) -> int:
     with interruption.importing():
         from robustsuite import recipes
 
-        recipe = recipes.discover().find(name)
+        recipe = recipes.discover().find(name)()
 
     def command(place: _Place, recipe: Any) -> tuple[Recipe, _Place]:
         return recipe, place

@@ -58,7 +58,7 @@ def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:
     found = discover()
     failures = list(found.failures.values())
     recipes = [
-        replace(domain.recipes[name], seed=seed, device=device)
+        replace(domain.recipes[name](), seed=seed, device=device)
         for domain in found.domains.values()
         for name in domain.demo
     ]

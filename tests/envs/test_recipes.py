@@ -9,7 +9,7 @@ import pytest
 
 from robustsuite import recipes, seeding
 from robustsuite.envs import DEMO, RECIPES, agents
-from robustsuite.envs.recipes import QAgent
+from robustsuite.envs.q_agent import QAgent
 from robustsuite.envs.rollout import rollout
 from robustsuite.envs.validation import Score, Validation
 from robustsuite.errors import InvalidInput
@@ -20,15 +20,15 @@ from .test_resume import small
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_json_round_trip(name: str, tmp_path: Path) -> None:
-    assert RECIPES[name].name == name
-    recipes.save_json(RECIPES[name], tmp_path / "recipe.json")
-    assert recipes.load_json(tmp_path / "recipe.json") == RECIPES[name]
+    assert RECIPES[name]().name == name
+    recipes.save_json(RECIPES[name](), tmp_path / "recipe.json")
+    assert recipes.load_json(tmp_path / "recipe.json") == RECIPES[name]()
 
 
 def test_the_demo_measures_at_least_twenty_episodes() -> None:
     assert set(DEMO) <= set(RECIPES)
     for name in DEMO:
-        recipe = RECIPES[name]
+        recipe = RECIPES[name]()
         assert isinstance(recipe, QAgent)
         assert recipe.episodes >= 20
         assert len(recipe.eps) >= 3

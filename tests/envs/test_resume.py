@@ -16,7 +16,7 @@ import torch
 
 from robustsuite.envs import RECIPES, agents, resume
 from robustsuite.envs.learning import QLearning
-from robustsuite.envs.recipes import QAgent
+from robustsuite.envs.q_agent import QAgent
 from robustsuite.envs.robustness import EpsRamp
 from robustsuite.envs.sa_dqn import SADQN
 from robustsuite.envs.validation import Validation
@@ -28,7 +28,7 @@ from .cases import ALGORITHMS, Algorithm
 
 
 def small(name: str) -> QAgent:
-    recipe = RECIPES[name]
+    recipe = RECIPES[name]()
     assert isinstance(recipe, QAgent)
     robustness = replace(recipe.robustness, ramp=EpsRamp(start=0.4, end=0.8))
     return replace(

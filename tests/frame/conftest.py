@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -25,9 +25,10 @@ import torch
 from robustsuite import Linf
 from robustsuite.runs import checkpoints
 from robustsuite.errors import InvalidInput
-from robustsuite.recipes import Recipe
+from robustsuite.recipes import Family, Recipe, catalogue
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
+from robustsuite.sources import Included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +77,20 @@ class Count(Recipe):
         ]
 
 
-RECIPES: dict[str, Recipe] = {
-    "count": Count(name="count", description="Count to three."),
-    "count-far": Count(name="count-far", description="Count to nine.", steps=9),
-}
+TOYS = Family("toys", data=(Included("numbers", "made"),))
+
+
+@TOYS.recipe("count", "Count to three.", minutes=0.1)
+def count() -> Count:
+    return Count()
+
+
+@TOYS.recipe("count-far", "Count to nine.", minutes=0.2)
+def count_far() -> Count:
+    return replace(count(), steps=9)
+
+
+RECIPES = catalogue(TOYS)
 DEMO = ("count", "count-far")
 '''
 

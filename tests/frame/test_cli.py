@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,9 +70,21 @@ def test_ctrl_c_tells_how_to_resume(toy: Path, capsys: pytest.CaptureFixture[str
 
 def test_list_shows_recipes(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("list") == 0
-    out = capsys.readouterr().out
-    assert "count-far" in out
-    assert "Count to three. (demo)" in out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "toy, toys  numbers: made"
+    assert lines[1] == "* count      0.1 min  Count to three."
+    assert lines[2].startswith("* count-far")
+
+
+def test_the_list_of_the_suite_is_narrow_and_does_not_wait_for_torch() -> None:
+    code = (
+        "import sys; from robustsuite.commands.cli import main; main(['list']); print('torch' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    *lines, loaded = ran.stdout.splitlines()
+    assert loaded == "False"
+    assert any(line.split()[1] == "digits-standard" for line in lines if line.startswith("*"))
+    assert all(len(line) <= 100 for line in lines)
 
 
 def test_report_joins_runs(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:

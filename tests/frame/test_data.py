@@ -14,9 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from robustsuite import data
 from robustsuite.data import ImageData, TextData
 from robustsuite.errors import DataNotFound, InvalidInput
+from robustsuite.nlp import load_text
+from robustsuite.vision import load_images
 
 
 @pytest.fixture(autouse=True)
@@ -34,14 +35,14 @@ def _png(array: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
 
 
 def test_digits_are_split_once_and_for_all() -> None:
-    train, test = data.load_images("digits", "train"), data.load_images("digits", "test")
+    train, test = load_images("digits", "train"), load_images("digits", "test")
     assert (len(train), len(test)) == (1437, 360)
     assert train.x.shape == (1437, 1, 8, 8)
     assert train.x.dtype == torch.float32
     assert float(train.x.min()) == 0.0
     assert float(train.x.max()) == 1.0
     assert train.y.bincount(minlength=10).min() > 100
-    assert torch.equal(data.load_images("digits", "test", first=5).x, test.x[:5])
+    assert torch.equal(load_images("digits", "test", first=5).x, test.x[:5])
     together = torch.cat([train.x, test.x]).flatten(1)
     assert len(together.unique(dim=0)) > 1780  # a few digits are drawn alike; the halves do not overlap
 
@@ -53,7 +54,7 @@ def test_images_of_local_folders(
     data_folder: Callable[[str], Path], name: str, split: str, shape: tuple[int, ...]
 ) -> None:
     data_folder(name)
-    found = data.load_images(name, split, first=100)
+    found = load_images(name, split, first=100)
     assert found.x.shape == (100, *shape)
     assert found.classes == 10
     assert found.name == f"{name}/{split}"
@@ -67,7 +68,7 @@ def test_sentences_of_local_folders(
     data_folder: Callable[[str], Path], name: str, split: str, n: int
 ) -> None:
     data_folder(name)
-    found = data.load_text(name, split)
+    found = load_text(name, split)
     assert len(found) == len(found.sentences) == n
     assert set(found.y.tolist()) == {0, 1}
 
@@ -78,28 +79,28 @@ def test_a_folder_of_one_s_own(tmp_path: Path) -> None:
         {"image": {"bytes": _png(image), "path": "x"}, "label": 2 - row} for row, image in enumerate(images)
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / "train.parquet")
-    found = data.load_images(str(tmp_path), "train")
+    found = load_images(str(tmp_path), "train")
     assert torch.equal(found.x[:, 0] * 255, torch.from_numpy(images).float())
     assert found.y.tolist() == [2, 1]
     with pytest.raises(DataNotFound, match="validation.parquet' does not exist"):
-        data.load_images(str(tmp_path), "validation")
+        load_images(str(tmp_path), "validation")
 
 
 def test_unknown_and_absent_data_have_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         DataNotFound, match="unknown data 'cifar'; expected one of 'digits', 'mnist10k', 'cifar10'"
     ):
-        data.load_images("cifar", "train")
+        load_images("cifar", "train")
     with pytest.raises(DataNotFound, match=r"no split 'dev'; expected one of \['train', 'test'\]"):
-        data.load_images("cifar10", "dev")
+        load_images("cifar10", "dev")
     with pytest.raises(DataNotFound, match="no split 'dev'"):
-        data.load_images("digits", "dev")
+        load_images("digits", "dev")
     monkeypatch.setenv("ROBUSTSUITE_DATA", str(tmp_path))
     with pytest.raises(DataNotFound, match="does not exist; set ROBUSTSUITE_DATA .* or pass --download"):
-        data.load_images("cifar10", "train")
+        load_images("cifar10", "train")
     monkeypatch.delenv("ROBUSTSUITE_DATA")
     with pytest.raises(DataNotFound, match="ROBUSTSUITE_DATA is not set") as error:
-        data.load_text("sentiment_sentences", "train")
+        load_text("sentiment_sentences", "train")
     assert "--download" not in str(error.value)
 
 
@@ -123,7 +124,7 @@ def test_wrong_rows_are_named(tmp_path: Path, row: dict[str, Any], message: str)
     good = {"image": {"bytes": _png(np.zeros((2, 2), np.uint8)), "path": ""}, "label": 1}
     pd.DataFrame([good, row]).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(InvalidInput, match=message) as error:
-        data.load_images(str(tmp_path), "train")
+        load_images(str(tmp_path), "train")
     assert "\n" not in str(error.value)
 
 
@@ -132,10 +133,10 @@ def test_damaged_files_are_named(tmp_path: Path) -> None:
     whole = (tmp_path / "train.parquet").read_bytes()
     (tmp_path / "train.parquet").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InvalidInput, match=r"train.parquet' is damaged"):
-        data.load_text(str(tmp_path), "train")
+        load_text(str(tmp_path), "train")
     pd.DataFrame({"words": ["fine"], "label": [1]}).to_parquet(tmp_path / "train.parquet")
     with pytest.raises(InvalidInput, match="expected one named 'sentence'"):
-        data.load_text(str(tmp_path), "train")
+        load_text(str(tmp_path), "train")
 
 
 def _images(**changes: Any) -> ImageData:

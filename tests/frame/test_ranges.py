@@ -28,7 +28,7 @@ def _all() -> dict[type, Any]:
     """Give one object of every kind: those in the recipes, and those that need no arguments."""
     found: dict[type, Any] = {}
     for domain in recipes.discover().domains.values():
-        for recipe in domain.recipes.values():
+        for recipe in (entry() for entry in domain.recipes.values()):
             for part in _parts(recipe):
                 found.setdefault(type(part), part)
     for module in (attacks, bounds, training):

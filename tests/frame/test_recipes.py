@@ -19,7 +19,7 @@ from .conftest import install
 
 def _everything() -> list[Recipe]:
     found = recipes.discover()
-    return [recipe for domain in found.domains.values() for recipe in domain.recipes.values()]
+    return [entry() for domain in found.domains.values() for entry in domain.recipes.values()]
 
 
 def test_the_suite_s_domains_load_and_say_what_the_demo_runs() -> None:
@@ -29,9 +29,12 @@ def test_the_suite_s_domains_load_and_say_what_the_demo_runs() -> None:
     for domain in found.domains.values():
         assert domain.demo
         assert set(domain.demo) <= set(domain.recipes)
-        for name, recipe in domain.recipes.items():
-            assert recipe.name == name
-            assert recipe.description
+        for name, entry in domain.recipes.items():
+            recipe = entry()
+            assert recipe.name == entry.name == name
+            assert recipe.description == entry.description
+            assert recipe.domain == domain.name
+            assert name in entry.family.entries
 
 
 def test_every_recipe_round_trips(tmp_path: Path) -> None:
@@ -58,7 +61,7 @@ def test_perturbations_round_trip(perturbation: Perturbation) -> None:
 @pytest.fixture
 def text(toy: Path) -> str:
     module = importlib.import_module("toydomain")
-    return serialization.to_json(replace(module.RECIPES["count"], seed=7))
+    return serialization.to_json(replace(module.RECIPES["count"](), seed=7))
 
 
 @pytest.mark.parametrize(

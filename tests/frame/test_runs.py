@@ -18,7 +18,7 @@ from robustsuite.runs.run import ProgressEvent, Run
 
 @pytest.fixture
 def recipe(toy: Path) -> Recipe:
-    found: Recipe = importlib.import_module("toydomain").RECIPES["count"]
+    found: Recipe = importlib.import_module("toydomain").RECIPES["count"]()
     return found
 
 

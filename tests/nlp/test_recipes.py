@@ -15,7 +15,7 @@ from robustsuite.runs.run import Run
 
 
 def _recipe(name: str) -> SentenceClassification:
-    recipe = RECIPES[name]
+    recipe = RECIPES[name]()
     assert isinstance(recipe, SentenceClassification)
     return recipe
 
@@ -28,10 +28,9 @@ def _measure(recipe: SentenceClassification) -> list[Record]:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_survive_the_way_through_json(name: str, tmp_path: Path) -> None:
-    assert RECIPES[name].name == name
-    assert RECIPES[name].description
-    recipes.save_json(RECIPES[name], tmp_path / "recipe.json")
-    assert recipes.load_json(tmp_path / "recipe.json") == RECIPES[name]
+    assert RECIPES[name]().name == name
+    recipes.save_json(RECIPES[name](), tmp_path / "recipe.json")
+    assert recipes.load_json(tmp_path / "recipe.json") == RECIPES[name]()
 
 
 def test_the_demo_compares_standard_and_certified_training_of_each_pooling() -> None:

@@ -1,4 +1,4 @@
-"""Recipes: train a Q agent, plain or state-adversarial, keep the best of its training, and measure it."""
+"""The recipe of a Q agent: train it, plain or state-adversarial, keep the best of its training, and measure it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from robustsuite.runs.run import Run
 
 from . import scale
 from .learning import QLearning
-from .regularizers import ConvexRegularizer, PGDRegularizer
-from .robustness import EpsRamp, Robustness
+from .robustness import Robustness
 from .validation import Validation
 
 if TYPE_CHECKING:
@@ -116,70 +115,3 @@ class QAgent(Recipe):
         return Evaluation(
             episodes=self.episodes, eps=self.eps, adversaries=(RandomNoise(), PGDOnQ(), *toward)
         )
-
-
-_CARTPOLE_STD = scale.published("CartPole-v1")
-_ACROBOT_STD = scale.published("Acrobot-v1")
-_CARTPOLE = Robustness(
-    perturbation=scale.ball(0.1, _CARTPOLE_STD),
-    kappa=0.2,
-    regularizer=ConvexRegularizer(beta_start=1.0, beta_end=1.0),
-    ramp=EpsRamp(start=0.6, end=0.8),
-)
-_CARTPOLE_ROBUST = Validation(every=1000, eps=0.2, enough=500.0, patience=1, attack_from=0.5)
-
-_ALL = (
-    QAgent(
-        name="cartpole-dqn",
-        description="DQN on CartPole: returns 500 and loses it under small changes of what it sees",
-        environment="CartPole-v1",
-        subject="DQN",
-        validation=Validation(every=1000, enough=500.0),
-    ),
-    QAgent(
-        name="cartpole-sadqn",
-        description="SA-DQN on CartPole, regularised by CROWN-IBP bounds of Q differences",
-        environment="CartPole-v1",
-        subject="SA-DQN (convex)",
-        robustness=_CARTPOLE,
-        validation=_CARTPOLE_ROBUST,
-    ),
-    QAgent(
-        name="cartpole-sadqn-pgd",
-        description="SA-DQN on CartPole, regularised by PGD on the margin",
-        environment="CartPole-v1",
-        subject="SA-DQN (PGD)",
-        robustness=Robustness(
-            perturbation=scale.ball(0.1, _CARTPOLE_STD),
-            kappa=0.2,
-            regularizer=PGDRegularizer(steps=5),
-            ramp=EpsRamp(start=0.6, end=0.8),
-        ),
-        validation=_CARTPOLE_ROBUST,
-    ),
-    QAgent(
-        name="acrobot-dqn",
-        description="DQN on Acrobot",
-        environment="Acrobot-v1",
-        subject="DQN",
-        learning=QLearning(timesteps=60_000, learning_rate=1e-3),
-        validation=Validation(every=4000),
-    ),
-    QAgent(
-        name="acrobot-sadqn",
-        description="SA-DQN on Acrobot, regularised by CROWN-IBP bounds of Q differences",
-        environment="Acrobot-v1",
-        subject="SA-DQN (convex)",
-        learning=QLearning(timesteps=60_000, learning_rate=1e-3),
-        robustness=Robustness(
-            perturbation=scale.ball(0.1, _ACROBOT_STD),
-            kappa=0.1,
-            regularizer=ConvexRegularizer(beta_start=1.0, beta_end=1.0),
-            ramp=EpsRamp(start=0.5, end=0.7),
-        ),
-        validation=Validation(every=4000, eps=0.1, attack_from=0.5),
-    ),
-)
-
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
-DEMO: tuple[str, ...] = ("cartpole-dqn", "cartpole-sadqn")

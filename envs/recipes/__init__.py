@@ -1,0 +1,8 @@
+"""Recipes of agents, a file for each environment."""
+
+from robustsuite.recipes import catalogue
+
+from . import acrobot, cartpole
+
+RECIPES = catalogue(cartpole.FAMILY, acrobot.FAMILY)
+DEMO: tuple[str, ...] = ("cartpole-dqn", "cartpole-sadqn")

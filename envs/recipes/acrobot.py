@@ -1,0 +1,37 @@
+"""Acrobot: DQN and SA-DQN."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from robustsuite.recipes import Family
+from robustsuite.sources import Included
+
+from ... import envs
+
+FAMILY = Family("Acrobot", data=(Included("Acrobot-v1", "gymnasium"),))
+
+
+@FAMILY.recipe("acrobot-dqn", "DQN", minutes=2)
+def dqn() -> envs.QAgent:
+    return envs.QAgent(
+        environment="Acrobot-v1",
+        subject="DQN",
+        learning=envs.QLearning(timesteps=60_000, learning_rate=1e-3),
+        validation=envs.Validation(every=4000),
+    )
+
+
+@FAMILY.recipe("acrobot-sadqn", "SA-DQN, by CROWN-IBP bounds of Q differences", minutes=4)
+def sadqn() -> envs.QAgent:
+    return replace(
+        dqn(),
+        subject="SA-DQN (convex)",
+        robustness=envs.Robustness(
+            perturbation=envs.scale.ball(0.1, envs.scale.published("Acrobot-v1")),
+            kappa=0.1,
+            regularizer=envs.ConvexRegularizer(beta_start=1.0, beta_end=1.0),
+            ramp=envs.EpsRamp(start=0.5, end=0.7),
+        ),
+        validation=envs.Validation(every=4000, eps=0.1, attack_from=0.5),
+    )

@@ -1,0 +1,46 @@
+"""CartPole: DQN, which loses its return under small changes of what it sees, and SA-DQN, which keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from robustsuite.recipes import Family
+from robustsuite.sources import Included
+
+from ... import envs
+
+FAMILY = Family("CartPole", data=(Included("CartPole-v1", "gymnasium"),))
+
+
+@FAMILY.recipe("cartpole-dqn", "DQN, which loses all under small changes", minutes=0.5)
+def dqn() -> envs.QAgent:
+    return envs.QAgent(
+        environment="CartPole-v1",
+        subject="DQN",
+        validation=envs.Validation(every=1000, enough=500.0),
+    )
+
+
+@FAMILY.recipe("cartpole-sadqn", "SA-DQN, by CROWN-IBP bounds of Q differences", minutes=2)
+def sadqn() -> envs.QAgent:
+    return envs.QAgent(
+        environment="CartPole-v1",
+        subject="SA-DQN (convex)",
+        robustness=envs.Robustness(
+            perturbation=envs.scale.ball(0.1, envs.scale.published("CartPole-v1")),
+            kappa=0.2,
+            regularizer=envs.ConvexRegularizer(beta_start=1.0, beta_end=1.0),
+            ramp=envs.EpsRamp(start=0.6, end=0.8),
+        ),
+        validation=envs.Validation(every=1000, eps=0.2, enough=500.0, patience=1, attack_from=0.5),
+    )
+
+
+@FAMILY.recipe("cartpole-sadqn-pgd", "SA-DQN, by PGD on the margin", minutes=2)
+def sadqn_pgd() -> envs.QAgent:
+    convex = sadqn()
+    return replace(
+        convex,
+        subject="SA-DQN (PGD)",
+        robustness=replace(convex.robustness, regularizer=envs.PGDRegularizer(steps=5)),
+    )

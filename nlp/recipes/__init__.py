@@ -1,0 +1,8 @@
+"""Recipes of sentence classifiers, a file for each data set."""
+
+from robustsuite.recipes import catalogue
+
+from . import reviews, sentiment_sentences, sst2_sentences
+
+RECIPES = catalogue(reviews.FAMILY, sentiment_sentences.FAMILY, sst2_sentences.FAMILY)
+DEMO: tuple[str, ...] = tuple(reviews.FAMILY.entries)

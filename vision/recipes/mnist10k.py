@@ -1,0 +1,68 @@
+"""MNIST's 10,000 test images, re-split: a conv net, trained three ways and measured under the same radii."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import robustsuite as rs
+from robustsuite.recipes import Family
+
+from ... import vision
+from ..data import MNIST10K
+
+FAMILY = Family("MNIST-10k", data=(MNIST10K,))
+
+
+@FAMILY.recipe("mnist10k-standard", "conv net, standard", minutes=1)
+def standard() -> vision.Classification:
+    return vision.Classification(
+        data="mnist10k",
+        subject="conv net, standard",
+        architecture=vision.ConvNet(channels=(16, 32)),
+        objective=rs.training.Standard(),
+        training=rs.training.Training(epochs=10, batch_size=64, optimizer=rs.training.Adam(rate=1e-3)),
+        perturbations=tuple(rs.Linf(eps, clip=(0.0, 1.0)) for eps in (0.1, 0.2, 0.3)),
+        measured=1000,
+    )
+
+
+@FAMILY.recipe("mnist10k-adversarial", "conv net, adversarial (PGD, eps 0.2)", minutes=3)
+def adversarial() -> vision.Classification:
+    return replace(
+        standard(),
+        subject="conv net, adversarial",
+        objective=rs.training.Adversarial(
+            perturbation=rs.Linf(0.2, clip=(0.0, 1.0)), radius=rs.training.Linear(length=4.0)
+        ),
+        training=rs.training.Training(
+            epochs=20,
+            batch_size=64,
+            optimizer=rs.training.Adam(rate=1e-3),
+            rate_schedule=rs.training.Steps(at=(16.0,)),
+        ),
+    )
+
+
+# By IBP alone, at a radius a little above the one that it is for: Gowal et al. 2018, section 4; Zhang et al. 2020
+# (CROWN-IBP), appendix, for the larger radius.
+@FAMILY.recipe("mnist10k-certified", "conv net, certified (IBP, eps 0.35)", minutes=18)
+def certified() -> vision.Classification:
+    return replace(
+        standard(),
+        subject="conv net, certified",
+        architecture=vision.ConvNet(channels=(32, 64), hidden=256),
+        objective=rs.training.Certified(
+            perturbation=rs.Linf(0.35, clip=(0.0, 1.0)),
+            radius=rs.training.SmoothedRamp(begin=6.0, length=100.0),
+            kappa_end=0.25,
+            beta_start=0.0,
+        ),
+        training=rs.training.Training(
+            epochs=200,
+            batch_size=100,
+            optimizer=rs.training.Adam(rate=1e-3),
+            rate_schedule=rs.training.Steps(at=(140.0, 175.0)),
+            gradient_norm=8.0,
+        ),
+        interval_start=True,
+    )
