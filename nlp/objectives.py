@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
-from robustsuite.arguments import check_callable
+from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput
-from robustsuite.training import Loss, Objective, Progress
+from robustsuite.training import Batch, Loss, Objective, Progress
 
 from .models import SentenceClassifier
 
 
 @dataclass(frozen=True, slots=True)
-class InEmbeddings:
+class InEmbeddings(Objective):
     """Apply an objective to the network behind the embedding table; gradients reach the table as well.
 
     Args:
@@ -25,15 +24,17 @@ class InEmbeddings:
     objective: Objective
 
     def __post_init__(self) -> None:
-        check_callable(self.objective, "objective", "a training objective such as Standard()")
+        check_kind(self.objective, Objective, "objective", "a training objective such as Standard()")
 
-    def __call__(
-        self,
-        model: nn.Module,
-        x: Float[Tensor, "batch length"] | Int[Tensor, "batch length"],
-        y: Int[Tensor, " batch"],
-        progress: Progress,
-    ) -> Loss:
-        if not isinstance(model, SentenceClassifier):
-            raise InvalidInput(f"model is a {type(model).__name__}; expected a SentenceClassifier")
-        return self.objective(model.network, model.embed(x), y, progress)
+    def state(self, model: nn.Module, examples: int) -> nn.Module:
+        return self.objective.state(_checked(model).network, examples)
+
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+        model = _checked(model)
+        return self.objective(model.network, replace(batch, x=model.embed(batch.x)), progress, state)
+
+
+def _checked(model: nn.Module) -> SentenceClassifier:
+    if not isinstance(model, SentenceClassifier):
+        raise InvalidInput(f"model is a {type(model).__name__}; expected a SentenceClassifier")
+    return model

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from robustsuite.arguments import check_callable, check_fields, check_kind, check_numbers
+from robustsuite.arguments import check_fields, check_kind, check_numbers
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.recipes import Recipe
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
 from robustsuite.training import (
-    Objective,
+    TensorData,
     Training,
+    Update,
     fit,
     load_model,
     seeded,
@@ -38,8 +39,8 @@ class SentenceClassification(Recipe):
         dim: of an embedding, >= 1.
         length: words of a sentence that are read, >= 1; shorter ones are padded.
         least_count: words that are rarer in the training data count as unknown, >= 1.
-        objective: what training minimises.
-        training: how long and in which steps.
+        update: what a step of training does: its objective and optimiser.
+        training: how long, and in which batches.
         radii: of `WordLinf`, to measure.
         evaluation: the attack and the certificates.
         measured: number of test sentences that are measured, >= 1, from the first; None for all.
@@ -54,7 +55,7 @@ class SentenceClassification(Recipe):
     dim: int = 16
     length: int = 24
     least_count: int = 1
-    objective: Objective
+    update: Update
     training: Training
     radii: tuple[float, ...]
     evaluation: Evaluation = Evaluation()
@@ -67,7 +68,7 @@ class SentenceClassification(Recipe):
         check_fields(self, "measured", integer=True, least=1, optional=True)
         check_numbers("radii", self.radii, least=0)
         check_kind(self.pooling, Pooling, "pooling", "a description of a network, such as MeanPooling()")
-        check_callable(self.objective, "objective", "a training objective such as Standard()")
+        check_kind(self.update, Update, "update", "an update such as Descent(Standard())")
         check_kind(self.training, Training, "training", "a Training(epochs=...)")
         check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
 
@@ -77,9 +78,8 @@ class SentenceClassification(Recipe):
         vocabulary.save(run.path / VOCABULARY_FILE)
         fit(
             self._model(vocabulary, data.classes),
-            self.objective,
-            vocabulary.encode(data.sentences, self.length),
-            data.y,
+            self.update,
+            TensorData(vocabulary.encode(data.sentences, self.length), data.y),
             training=self.training,
             run=run,
             seed=self.seed,

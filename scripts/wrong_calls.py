@@ -34,18 +34,27 @@ from robustsuite.runs import checkpoints, records
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run, plain_name
 from robustsuite.training import (
+    AWP,
     SGD,
     Adam,
     Adversarial,
+    Augmented,
+    Averaged,
     Certified,
     Constant,
     Cosine,
+    Descent,
     Linear,
+    Objective,
+    PerExample,
     SmoothedRamp,
     Standard,
     Steps,
+    Subset,
+    TensorData,
     Training,
     fit,
+    hold_out,
 )  # fmt: skip
 from robustsuite.vision import MLP, RECIPES, Classification, ConvNet, load_images
 
@@ -54,11 +63,18 @@ Call = Callable[[], object]
 _NAN, _INF = float("nan"), float("inf")
 _X = torch.linspace(0, 1, 6).view(2, 3)
 _Y = torch.tensor([0, 1])
-_PLAIN, _THREATS = Standard(), (Linf(0.1),)
+_PLAIN, _THREATS = Descent(Standard()), (Linf(0.1),)
 
 
 def _any(value: object) -> Any:
     return value
+
+
+class _Number(Objective):
+    """An objective that gives a number in place of a Loss."""
+
+    def __call__(self, *given: Any) -> Any:
+        return 0.5
 
 
 class _Bare(nn.Module):
@@ -256,9 +272,10 @@ def _attacks() -> dict[str, Call]:
 
 
 def _training() -> dict[str, Call]:
-    def train(model: Any = None, objective: Any = _PLAIN, x: Any = _X, y: Any = _Y, **changes: Any) -> object:
+    def train(model: Any = None, update: Any = _PLAIN, x: Any = _X, y: Any = _Y, **changes: Any) -> object:
         given: dict[str, Any] = {"training": Training(epochs=1), "run": Run.scratch(), "seed": 0} | changes
-        return fit(nn.Linear(3, 4) if model is None else model, objective, x, y, **given)
+        data = given.pop("data") if "data" in given else TensorData(x, y)
+        return fit(nn.Linear(3, 4) if model is None else model, update, data, **given)
 
     measure = Identity(domain="d", subject="s", data="d", seed=0, recipe="")
 
@@ -267,13 +284,14 @@ def _training() -> dict[str, Call]:
 
     settings: dict[str, dict[str, Any]] = {
         "epochs 0": {"epochs": 0}, "epochs 1.5": {"epochs": 1.5}, "batch_size 0": {"batch_size": 0}, "log_steps 0": {"log_steps": 0},
-        "gradient_norm 0": {"gradient_norm": 0}, "checkpoint_seconds NaN": {"checkpoint_seconds": _NAN},
-        "optimizer of a name": {"optimizer": "adam"}, "schedule of a number": {"rate_schedule": 0.1},
+        "checkpoint_seconds NaN": {"checkpoint_seconds": _NAN}, "patience 0": {"patience": 0}, "schedule of a number": {"rate_schedule": 0.1},
     }  # fmt: skip
     return {
         **{f"Training, {name}": lambda s=s: Training(**({"epochs": 1} | s)) for name, s in settings.items()},  # type: ignore[misc]
         "fit of a function": lambda: train(_any(torch.relu)),
-        "fit without objective": lambda: train(objective="standard"),
+        "fit without update": lambda: train("standard"),
+        "fit of an objective": lambda: train(update=Standard()),
+        "fit on a tensor": lambda: train(data=_X),
         "fit on an array": lambda: train(x=_X.numpy()),
         "fit on NaN": lambda: train(x=_X * _NAN),
         "fit on int32 labels": lambda: train(y=_Y.int()),
@@ -284,8 +302,21 @@ def _training() -> dict[str, Call]:
         "fit without run": lambda: train(run="runs"),
         "fit with seed -1": lambda: train(seed=-1),
         "fit on the device 'meta'": lambda: train(device="meta"),
-        "fit, an objective that gives a number": lambda: train(objective=lambda *given: 0.5),
-        "fit, a model that gives NaN under attack": lambda: train(_Bare(lambda x: x * _NAN), Adversarial(perturbation=Linf(0.1))),
+        "fit, an objective that gives a number": lambda: train(update=Descent(_Number())),
+        "Descent of a function": lambda: Descent(_any(torch.relu)),
+        "Descent, gradient_norm 0": lambda: Descent(Standard(), gradient_norm=0),
+        "Descent, optimizer of a name": lambda: Descent(Standard(), optimizer=_any("adam")),
+        "Descent, accumulate 0": lambda: Descent(Standard(), accumulate=0),
+        "fit, more parts than examples": lambda: train(update=Descent(Standard(), accumulate=9)),
+        "AWP of an objective": lambda: AWP(_any(Standard())),
+        "AWP, gamma -1": lambda: AWP(_PLAIN, gamma=-1),
+        "Averaged, decay 2": lambda: Averaged(_PLAIN, decay=2),
+        "Augmented of a tensor": lambda: Augmented(_any(_X), ()),
+        "Subset, places out of range": lambda: Subset(TensorData(_X, _Y), _Y + 9),
+        "hold_out, share 1": lambda: hold_out(_Y, share=1, seed=0),
+        "soft targets that are no probabilities": lambda: TensorData(_X, torch.ones(len(_X), 3)),
+        "PerExample of differing lengths": lambda: PerExample(a=torch.zeros(2), b=torch.zeros(3)),
+        "fit, a model that gives NaN under attack": lambda: train(_Bare(lambda x: x * _NAN), Descent(Adversarial(perturbation=Linf(0.1)))),
         "Adam, rate -1": lambda: Adam(rate=-1),
         "Adam, betas of one": lambda: Adam(betas=_any((0.9,))),
         "SGD, momentum 1": lambda: SGD(momentum=1),
@@ -299,7 +330,8 @@ def _training() -> dict[str, Call]:
         "Adversarial within a radius": lambda: Adversarial(perturbation=_any(0.1)),
         "Adversarial, attack of a name": lambda: Adversarial(perturbation=Linf(0.1), attack=_any("pgd")),
         "Certified within a radius": lambda: Certified(perturbation=_any(0.1)),
-        "Certified, kappa_end NaN": lambda: Certified(perturbation=Linf(0.1), kappa_end=_NAN),
+        "Certified, kappa of a number": lambda: Certified(perturbation=Linf(0.1), kappa=_any(0.5)),
+        "Certified, kappa beyond 1": lambda: Certified(perturbation=Linf(0.1), kappa=Constant(2.0)),
         "Certified, bound of a name": lambda: Certified(perturbation=Linf(0.1), bound=_any("fused")),
         "Evaluation, batch_size 0": lambda: Evaluation(batch_size=0),
         "Evaluation, certificates of names": lambda: Evaluation(certificates=_any(("ibp",))),

@@ -75,6 +75,14 @@ _VISION = {
         *("epochs 0", "epochs -1", "epochs 1.5", "batch-size 0", "log-steps 0", "validate-epochs 0"),
         *("checkpoint-steps 0", "checkpoint-seconds -1", "checkpoint-seconds nan", "keep-best-from -1"),
         *(
+            "rate-schedule.at 5 3",
+            "rate-schedule.at -1",
+            "rate-schedule.factor 0",
+            "rate-schedule.factor nan",
+        ),
+    ],
+    "--update.": [
+        *(
             "gradient-norm 0",
             "gradient-norm nan",
             "optimizer.rate -1",
@@ -82,15 +90,10 @@ _VISION = {
             "optimizer.rate nan",
         ),
         *("optimizer.rate inf", "optimizer.betas 1 2", "optimizer.betas -1 .9", "optimizer.weight-decay -1"),
-        *(
-            "rate-schedule.at 5 3",
-            "rate-schedule.at -1",
-            "rate-schedule.factor 0",
-            "rate-schedule.factor nan",
-        ),
+        *("accumulate 0", "accumulate 1.5"),
     ],
-    "--objective.": [
-        *("kappa-start -1", "kappa-end 2", "kappa-end nan", "beta-start 2", "beta-end -1"),
+    "--update.objective.": [
+        *("kappa.start -1", "kappa.end 2", "kappa.end nan", "beta.start 2", "beta.end -1"),
         *("radius.begin -1", "radius.length 0", "radius.middle 1", "radius.middle nan"),
         *(
             "perturbation.clip 1 0",
@@ -99,7 +102,7 @@ _VISION = {
             "perturbation.clip 0 inf",
         ),
     ],
-    "--objective.perturbation.eps": [
+    "--update.objective.perturbation.eps": [
         *(
             "-1",
             "nan",
@@ -183,7 +186,7 @@ _NLP = {
         "--data nothing",
     ],
     "--pooling.hidden": ["0", "-1"],
-    "--objective.objective.": ["perturbation.eps -1", "perturbation.eps nan", "kappa-end 2"],
+    "--update.objective.objective.": ["perturbation.eps -1", "perturbation.eps nan", "kappa.end 2"],
 }
 
 

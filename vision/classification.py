@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import nn
 
 from robustsuite import seeding
-from robustsuite.arguments import check_callable, check_fields, check_kind
+from robustsuite.arguments import check_fields, check_kind
 from robustsuite.data import ImageData
 from robustsuite.evaluation import Evaluation, Identity
 from robustsuite.perturbations import Perturbation
@@ -16,8 +16,9 @@ from robustsuite.recipes import Recipe
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
 from robustsuite.training import (
-    Objective,
+    TensorData,
     Training,
+    Update,
     fit,
     initialize_for_ibp,
     load_model,
@@ -36,8 +37,8 @@ class Classification(Recipe):
         data: "digits", "mnist10k", "cifar10", or what else `load_images` takes.
         subject: what the report calls the model.
         architecture: of the network.
-        objective: what training minimises.
-        training: how long and in which steps.
+        update: what a step of training does: its objective and optimiser.
+        training: how long, and in which batches.
         interval_start: whether the weights start small enough for interval bounds (Shi et al. 2021).
         perturbations: threat models to measure.
         evaluation: the attack and the certificates.
@@ -50,7 +51,7 @@ class Classification(Recipe):
     data: str
     subject: str
     architecture: Architecture
-    objective: Objective
+    update: Update
     training: Training
     interval_start: bool = False
     perturbations: tuple[Perturbation, ...]
@@ -63,7 +64,7 @@ class Classification(Recipe):
         check_fields(self, "measured", integer=True, least=1, optional=True)
         expected = "a description of a network, such as ConvNet()"
         check_kind(self.architecture, Architecture, "architecture", expected)
-        check_callable(self.objective, "objective", "a training objective such as Standard()")
+        check_kind(self.update, Update, "update", "an update such as Descent(Standard())")
         check_kind(self.training, Training, "training", "a Training(epochs=...)")
         check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
         check_kind(self.perturbations, tuple, "perturbations", "a tuple of threat models such as Linf(0.1)")
@@ -76,9 +77,8 @@ class Classification(Recipe):
             perturbation.around(data.x[:1])
         fit(
             self._model(data),
-            self.objective,
-            data.x,
-            data.y,
+            self.update,
+            TensorData(data.x, data.y),
             training=self.training,
             run=run,
             seed=self.seed,

@@ -21,8 +21,8 @@ def mean_standard() -> nlp.SentenceClassification:
         pooling=nlp.MeanPooling(),
         length=40,
         least_count=2,
-        objective=rs.training.Standard(),
-        training=rs.training.Training(epochs=10, batch_size=64, optimizer=rs.training.Adam(rate=2e-3)),
+        update=rs.training.Descent(rs.training.Standard(), optimizer=rs.training.Adam(rate=2e-3)),
+        training=rs.training.Training(epochs=10, batch_size=64),
         radii=(0.01, 0.03, 0.05),
     )
 
@@ -34,20 +34,18 @@ def mean_certified() -> nlp.SentenceClassification:
     return replace(
         mean_standard(),
         subject="mean pooling, certified",
-        objective=nlp.InEmbeddings(
-            rs.training.Certified(
-                perturbation=nlp.WordLinf(0.03, averaged=True),
-                radius=rs.training.SmoothedRamp(begin=6.0, length=15.0),
-                kappa_end=0.25,
-            )
-        ),
-        training=rs.training.Training(
-            epochs=30,
-            batch_size=64,
+        update=rs.training.Descent(
+            nlp.InEmbeddings(
+                rs.training.Certified(
+                    perturbation=nlp.WordLinf(0.03, averaged=True),
+                    radius=rs.training.SmoothedRamp(begin=6.0, length=15.0),
+                    kappa=rs.training.Linear(start=1.0, end=0.25, length=1.0),
+                )
+            ),
             optimizer=rs.training.Adam(rate=2e-3),
-            rate_schedule=rs.training.Steps(at=(25.5,)),
             gradient_norm=8.0,
         ),
+        training=rs.training.Training(epochs=30, batch_size=64, rate_schedule=rs.training.Steps(at=(25.5,))),
     )
 
 
@@ -59,8 +57,8 @@ def lstm_standard() -> nlp.SentenceClassification:
         pooling=nlp.LSTMPooling(),
         length=24,
         least_count=2,
-        objective=rs.training.Standard(),
-        training=rs.training.Training(epochs=6, batch_size=64, optimizer=rs.training.Adam(rate=5e-3)),
+        update=rs.training.Descent(rs.training.Standard(), optimizer=rs.training.Adam(rate=5e-3)),
+        training=rs.training.Training(epochs=6, batch_size=64),
         radii=(0.05, 0.1, 0.2),
         evaluation=rs.evaluation.Evaluation(certificates=(rs.bounds.ibp, rs.bounds.crown_ibp)),
         measured=600,
@@ -73,20 +71,17 @@ def lstm_certified() -> nlp.SentenceClassification:
     return replace(
         lstm_standard(),
         subject="LSTM pooling, certified",
-        objective=nlp.InEmbeddings(
-            rs.training.Certified(
-                perturbation=nlp.WordLinf(0.1),
-                radius=rs.training.SmoothedRamp(begin=2.0, length=14.0),
-                kappa_start=0.5,
-                kappa_end=0.25,
-                beta_start=0.0,
-            )
-        ),
-        training=rs.training.Training(
-            epochs=20,
-            batch_size=64,
+        update=rs.training.Descent(
+            nlp.InEmbeddings(
+                rs.training.Certified(
+                    perturbation=nlp.WordLinf(0.1),
+                    radius=rs.training.SmoothedRamp(begin=2.0, length=14.0),
+                    kappa=rs.training.Linear(start=0.5, end=0.25, length=1.0),
+                    beta=rs.training.Constant(0.0),
+                )
+            ),
             optimizer=rs.training.Adam(rate=1e-2),
-            rate_schedule=rs.training.Steps(at=(17.0,)),
             gradient_norm=1.0,
         ),
+        training=rs.training.Training(epochs=20, batch_size=64, rate_schedule=rs.training.Steps(at=(17.0,))),
     )

@@ -1,32 +1,53 @@
-"""Training: one loop, objectives, schedules, optimisers."""
+"""Training: one loop, data, objectives, updates, schedules, optimisers."""
 
+from robustsuite.training.data import Augmented, Batch, Data, Subset, TensorData, hold_out
 from robustsuite.training.initialization import initialize_for_ibp, seeded
 from robustsuite.training.loop import Training, fit, load_model
 from robustsuite.training.objective import Graphs, Loss, Objective, Progress
 from robustsuite.training.objectives import Adversarial, Certified, Standard
 from robustsuite.training.optimizers import SGD, Adam, Optimizer
 from robustsuite.training.schedules import Constant, Cosine, Linear, Schedule, SmoothedRamp, Steps
+from robustsuite.training.state import PerExample
+from robustsuite.training.update import Request, Running, Setting, Step, Update
+from robustsuite.training.updates import AWP, Averaged, Descent, of_model, of_state
 
 __all__ = [
+    "AWP",
     "SGD",
     "Adam",
     "Adversarial",
+    "Augmented",
+    "Averaged",
+    "Batch",
     "Certified",
     "Constant",
     "Cosine",
+    "Data",
+    "Descent",
     "Graphs",
     "Linear",
     "Loss",
     "Objective",
     "Optimizer",
+    "PerExample",
     "Progress",
+    "Request",
+    "Running",
     "Schedule",
+    "Setting",
     "SmoothedRamp",
     "Standard",
+    "Step",
     "Steps",
+    "Subset",
+    "TensorData",
     "Training",
+    "Update",
     "fit",
+    "hold_out",
     "initialize_for_ibp",
     "load_model",
+    "of_model",
+    "of_state",
     "seeded",
 ]

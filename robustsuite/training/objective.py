@@ -1,19 +1,20 @@
-"""What a training objective is: a function of (model, batch, progress) that gives a loss with named terms."""
+"""What a training objective is: a function of (model, batch, progress, state) that gives a loss with named terms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
-import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from robustsuite import bounds
+from robustsuite import bounds, seeding
 from robustsuite.arguments import check_callable, check_kind
 from robustsuite.bounds import Graph
+from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
+from robustsuite.training.data import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,11 @@ class Graphs:
         return self._known[key][1]
 
 
+def no_other_batches(step: int) -> Batch:
+    """Refuse: outside of `fit` there is one batch."""
+    raise InvalidInput(f"got no batch of step {step}; expected a training by fit, which has the data")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Where training is, and what belongs to this step.
@@ -55,15 +61,17 @@ class Progress:
         step: updates made so far, >= 0.
         steps: updates of the whole training.
         steps_per_epoch: updates in one pass over the data.
-        generator: this step's own random stream (on the CPU): a function of the seed and the step.
+        seed: of what is drawn in this step: a function of the training's seed, the step and the draw.
         graphs: traced graphs, kept from step to step.
+        batch: gives the batch of another step of this training (of this process' part), for looking ahead or back.
     """
 
     step: int
     steps: int
     steps_per_epoch: int
-    generator: torch.Generator = field(default_factory=torch.Generator, compare=False)
+    seed: int = 0
     graphs: Graphs = field(default_factory=Graphs, compare=False)
+    batch: Callable[[int], Batch] = field(default=no_other_batches, compare=False)
 
     @property
     def epoch(self) -> float:
@@ -74,6 +82,17 @@ class Progress:
     def fraction(self) -> float:
         """The part of training that is done, in [0, 1]."""
         return self.step / self.steps
+
+    def seeds(self, index: Int[Tensor, " batch"], name: str) -> seeding.ExampleSeeds:
+        """Give seeds, for an attack or for `robustsuite.seeding.uniform`, that belong to the step and the examples.
+
+        What they give does not depend on how the batch is split over processes, or into parts.
+
+        Args:
+            index: places of the examples in the data.
+            name: of what is drawn, such as "labels".
+        """
+        return seeding.numbered_seeds(self.seed, name, numbers=index)
 
 
 def check_threat(perturbation: object, radius: object) -> None:
@@ -86,18 +105,25 @@ def check_threat(perturbation: object, radius: object) -> None:
     check_callable(radius, "radius", "a schedule of the radius' factor, such as Linear(length=10)")
 
 
-@runtime_checkable
-class Objective(Protocol):
-    """A frozen dataclass of hyper-parameters that is called on a batch."""
+class Objective(ABC):
+    """A frozen dataclass of hyper-parameters that is called on a batch. One without state is one method."""
 
-    def __call__(
-        self,
-        model: nn.Module,
-        x: Shaped[Tensor, "batch *input"],
-        y: Int[Tensor, " batch"],
-        progress: Progress,
-    ) -> Loss:
-        """Give the loss of `model` on the examples `x` with labels `y`.
+    def state(self, model: nn.Module, examples: int) -> nn.Module:
+        """Make what the objective remembers from step to step: none, unless an objective says otherwise.
+
+        Training moves it to its device, saves it in checkpoints and gives it to every call. Buffers are for the
+        objective to change (those with a row for each example stand in a
+        `robustsuite.training.PerExample`), parameters for an update to optimise.
+
+        Args:
+            model: to be trained, on its device.
+            examples: in the data; `Batch.index` lies in [0, examples).
+        """
+        return nn.Module()
+
+    @abstractmethod
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+        """Give the loss of `model` on a batch.
 
         It is the mean of a loss of each example, so that batches may be split over processes.
         """

@@ -1,22 +1,22 @@
-"""Data-parallel training: the processes of an ``accelerate launch``, their devices, and averaged gradients."""
+"""Data-parallel training: the processes of an ``accelerate launch``, their devices, and what they tell each other."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import accelerate
 import torch
 from accelerate.utils import reduce
-from torch import nn
+from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workers:
     """The processes that train together, as one of them sees it.
 
-    Gradients are averaged after the backward pass rather than by `DistributedDataParallel`, whose hooks see only
+    Gradients are summed after the backward pass rather than by `DistributedDataParallel`, whose hooks see only
     what runs through the module's forward: bounds run through a traced graph.
 
     Attributes:
@@ -34,14 +34,22 @@ class Workers:
         """Whether this process writes files."""
         return self.rank == 0
 
-    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Replace each gradient by the mean over the processes, in one message."""
+    def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Give the sums over the processes of tensors that each has in the same shapes, one message for each dtype."""
         if self.count == 1:
-            return
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        mean = reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
-        for p, part in zip(parameters, mean.split([g.numel() for g in gradients]), strict=True):
-            p.grad = part.view_as(p)
+            return list(tensors)
+        return _by_dtype(tensors, lambda flat: reduce(flat, reduction="sum"))
+
+    def most(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Give the largest values over the processes. See `sum`."""
+        if self.count == 1:
+            return list(tensors)
+
+        def largest(flat: Tensor) -> Tensor:
+            torch.distributed.all_reduce(flat, op=torch.distributed.ReduceOp.MAX)
+            return flat
+
+        return _by_dtype(tensors, largest)
 
     def wait(self) -> None:
         """Wait until every process has come here."""
@@ -61,3 +69,13 @@ def workers(device: torch.device | str) -> Workers:
         return Workers(device=device)
     state = accelerate.PartialState(cpu=device.type == "cpu")
     return Workers(device=state.device, count=state.num_processes, rank=state.process_index)
+
+
+def _by_dtype(tensors: Sequence[Tensor], message: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    given: dict[int, Tensor] = {}
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+        places = [place for place, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        flat = message(torch.cat([tensors[place].flatten() for place in places]))
+        parts = flat.split([tensors[place].numel() for place in places])
+        given |= {place: part.view_as(tensors[place]) for place, part in zip(places, parts, strict=True)}
+    return [given[place] for place in range(len(tensors))]

@@ -1,7 +1,8 @@
 """Schedules: numbers that change during training, as functions of the epoch (a float: 2.5 is the middle of the third).
 
 They are frozen dataclasses, so that a recipe can hold them. A perturbation's radius takes a ramp from 0 to 1 as a
-factor; a learning rate takes a factor on the optimiser's rate.
+factor; a learning rate takes a factor on the optimiser's rate. What moves in step with the radius (the weights of
+certified training) takes a schedule over that factor: ``Linear(start=1.0, end=0.5, length=1.0)``.
 """
 
 from __future__ import annotations
@@ -131,14 +132,6 @@ class Cosine:
 
     def __call__(self, epoch: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * min(max(epoch / self.length, 0.0), 1.0)))
-
-
-def follow(ramp: float, start: float, end: float) -> float:
-    """Give a weight that goes from `start` to `end` while `ramp` goes from 0 to 1.
-
-    Source: Zhang et al. 2020 (CROWN-IBP): how kappa and beta follow the radius.
-    """
-    return start + ramp * (end - start)
 
 
 def _check_span(begin: float, length: float) -> None:

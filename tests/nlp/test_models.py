@@ -13,7 +13,7 @@ from robustsuite.nlp import models
 from robustsuite.nlp.models import Pooling
 from robustsuite.nlp.objectives import InEmbeddings
 from robustsuite.nlp.perturbation import WordLinf
-from robustsuite.training import Certified, Progress, Standard
+from robustsuite.training import Batch, Certified, Constant, Progress, Standard
 from tests.nlp.cases import POOLINGS, small_model
 
 poolings = pytest.mark.parametrize("pooling", POOLINGS.values(), ids=list(POOLINGS))
@@ -76,12 +76,15 @@ def test_bounds_hold_against_samples_and_attacks(pooling: Pooling, method: bound
 
 @poolings
 def test_graphs_follow_the_parameters_and_gradients_reach_every_one(pooling: Pooling) -> None:
-    model, tokens, y = small_model(pooling), _tokens(), torch.tensor([0, 1, 2, 0])
+    model = small_model(pooling)
+    batch = Batch(x=_tokens(), y=torch.tensor([0, 1, 2, 0]), index=torch.arange(4))
     objective = InEmbeddings(
-        Certified(perturbation=WordLinf(0.05, averaged=pooling.averaged), kappa_end=0.0, beta_end=0.5)
+        Certified(
+            perturbation=WordLinf(0.05, averaged=pooling.averaged), kappa=Constant(0.0), beta=Constant(0.5)
+        )
     )
     progress = Progress(step=3, steps=10, steps_per_epoch=2)
-    before = objective(model, tokens, y, progress).total
+    before = objective(model, batch, progress, torch.nn.Module()).total
     before.backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name
@@ -91,7 +94,7 @@ def test_graphs_follow_the_parameters_and_gradients_reach_every_one(pooling: Poo
         for p in model.parameters():
             assert p.grad is not None
             p.sub_(0.01 * p.grad)
-    after = objective(model, tokens, y, progress).total
+    after = objective(model, batch, progress, torch.nn.Module()).total
     assert float(after.detach()) < float(before.detach())
 
 
@@ -99,9 +102,9 @@ def test_wrong_input_is_refused() -> None:
     with pytest.raises(InvalidInput, match="expected a SentenceClassifier"):
         InEmbeddings(Standard())(
             torch.nn.Linear(2, 2),
-            _tokens(),
-            torch.zeros(4).long(),
+            Batch(x=_tokens(), y=torch.zeros(4).long(), index=torch.arange(4)),
             Progress(step=0, steps=1, steps_per_epoch=1),
+            torch.nn.Module(),
         )
     with pytest.raises(InvalidInput, match="eps is -1"):
         WordLinf(-1.0)

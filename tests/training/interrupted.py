@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from robustsuite import Linf
 from robustsuite.runs.run import Run
 from robustsuite.training import (
+    AWP,
     Adam,
     Adversarial,
+    Averaged,
+    Batch,
     Cosine,
+    Descent,
     Linear,
     Loss,
     Objective,
@@ -28,27 +32,30 @@ from robustsuite.training import (
     fit,
     seeded,
 )
-from tests.training.cases import toy_data
+from tests.training.cases import toy_data, toy_points
 
 
 @dataclass(frozen=True)
-class KilledAt:
+class KilledAt(Objective):
     """An objective that ends its process at a step, without a chance to clean up."""
 
     objective: Objective
     step: int
 
-    def __call__(self, model: nn.Module, x: Tensor, y: Tensor, progress: Progress) -> Loss:
+    def state(self, model: nn.Module, examples: int) -> nn.Module:
+        return self.objective.state(model, examples)
+
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
         if progress.step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
-        return self.objective(model, x, y, progress)
+        return self.objective(model, batch, progress, state)
 
 
 def main() -> None:
     folder, step = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
-    x, y = toy_data()
-    # Dropout, batch statistics, an attack's random starts, momentum and the best weights all have to come back.
+    x, y = toy_points()
+    # Dropout, batch statistics, an attack's random starts, momentum, averages and the best weights all have to come back.
     model = seeded(
         lambda: nn.Sequential(
             nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 3)
@@ -56,18 +63,12 @@ def main() -> None:
         0,
     )
     run = Run.scratch(folder, resume=(folder / "checkpoints" / "training.safetensors").exists())
+    objective = KilledAt(Adversarial(perturbation=Linf(0.1), radius=Linear(length=3.0)), step)
     fit(
         model,
-        KilledAt(Adversarial(perturbation=Linf(0.1), radius=Linear(length=3.0)), step),
-        x,
-        y,
-        training=Training(
-            epochs=6,
-            batch_size=50,
-            optimizer=Adam(rate=0.02),
-            rate_schedule=Cosine(length=6.0),
-            checkpoint_steps=4,
-        ),
+        Averaged(AWP(Descent(objective, optimizer=Adam(rate=0.02))), decay=0.9, begin=1.0),
+        toy_data(),
+        training=Training(epochs=6, batch_size=50, rate_schedule=Cosine(length=6.0), checkpoint_steps=4),
         run=run,
         seed=3,
         validate=lambda model: float((model(x).argmax(1) == y).float().mean()),

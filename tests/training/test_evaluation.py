@@ -14,8 +14,8 @@ from robustsuite.evaluation import Evaluation, Identity, UnsoundCertificate
 from robustsuite.report.statistics import proportion
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import ProgressEvent, Run
-from robustsuite.training import Adam, Standard, Training, fit
-from tests.training.cases import toy_data, toy_model
+from robustsuite.training import Adam, Descent, Standard, Training, fit
+from tests.training.cases import toy_data, toy_model, toy_points
 
 IDENTITY = Identity(domain="vision", subject="toy", data="plane/test", seed=0, recipe="toy")
 RADII = tuple(Linf(eps) for eps in (0.0, 0.2, 0.5, 1.0))
@@ -23,9 +23,11 @@ RADII = tuple(Linf(eps) for eps in (0.0, 0.2, 0.5, 1.0))
 
 @pytest.fixture(scope="module")
 def trained() -> tuple[nn.Module, Tensor, Tensor]:
-    x, y = toy_data()
-    training = Training(epochs=5, batch_size=60, optimizer=Adam(rate=0.01))
-    return fit(toy_model(), Standard(), x, y, training=training, run=Run.scratch(), seed=0), x, y
+    update, training = Descent(Standard(), optimizer=Adam(rate=0.01)), Training(epochs=5, batch_size=60)
+    return (
+        fit(toy_model(), update, toy_data(), training=training, run=Run.scratch(), seed=0),
+        *toy_points(),
+    )
 
 
 def _values(records: list[Record]) -> dict[tuple[str, str], float]:

@@ -1,44 +1,101 @@
-"""Objectives: the limit at radius 0, finite gradients, a learnt toy problem; and what each promises."""
+"""Objectives: the limit at radius 0, worse than clean if they say so, parts as one batch, resumed to the bit, learnt."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
-from robustsuite import Linf, bounds, training
-from robustsuite.attacks import PGD, HighestLoss
+from robustsuite import Linf, attacks, bounds, training
 from robustsuite.errors import InvalidInput
 from robustsuite.runs import serialization
 from robustsuite.runs.run import Run
-from robustsuite.training import Adam, Objective, Progress, Training, fit, objectives
-from tests.training.cases import OBJECTIVES, toy_data, toy_model
+from robustsuite.training import (
+    SGD,
+    Adam,
+    Batch,
+    Descent,
+    Loss,
+    Objective,
+    Progress,
+    TensorData,
+    Training,
+    fit,
+    objectives,
+)
+from tests.training.cases import (
+    OBJECTIVES,
+    resumes_to_the_bit,
+    toy_batch,
+    toy_model,
+    toy_points,
+)
 
 names = pytest.mark.parametrize("name", OBJECTIVES)
+FAR = Linf(0.4)
+IDLE = 30
+"""Features that say nothing: plain training keeps what weights they began with, and an attack uses them."""
 
 
-def _progress(step: int = 50) -> Progress:
-    return Progress(step=step, steps=100, steps_per_epoch=5, generator=torch.Generator().manual_seed(0))
+def _loss(objective: Objective, model: nn.Module, batch: Batch) -> Loss:
+    progress = Progress(step=50, steps=100, steps_per_epoch=5)
+    return objective(model, batch, progress, objective.state(model, 240))
+
+
+def _robust(model: nn.Module) -> float:
+    x, y = toy_points(idle=IDLE)
+    found = attacks.PGD(steps=20)(model, x, y, FAR, generator=torch.Generator().manual_seed(0))
+    return 1 - float(found.success.float().mean())
+
+
+@pytest.fixture(scope="module")
+def plainly_robust() -> float:
+    """Accuracy under attack after plain training."""
+    return _robust(_learnt(training.Standard()))
+
+
+def _learnt(objective: Objective) -> nn.Module:
+    return fit(
+        toy_model(idle=IDLE),
+        Descent(objective, optimizer=Adam(rate=0.02)),
+        TensorData(*toy_points(idle=IDLE)),
+        training=Training(epochs=25, batch_size=60),
+        run=Run.scratch(),
+        seed=0,
+    )
 
 
 def test_every_public_objective_has_a_case() -> None:
     public = set(objectives.__all__)
-    assert public == {type(objective).__name__ for objective, _ in OBJECTIVES.values()}
+    assert public == {type(case.objective).__name__ for case in OBJECTIVES.values()}
 
 
 @names
 def test_radius_0_is_cross_entropy(name: str) -> None:
-    x, y = toy_data(30)
-    model = toy_model()
-    loss = OBJECTIVES[name][1](model, x, y, _progress()).total
-    torch.testing.assert_close(loss, functional.cross_entropy(model(x), y))
+    batch, model = toy_batch(30), toy_model()
+    loss = _loss(OBJECTIVES[name].at_zero, model, batch).total
+    torch.testing.assert_close(loss, functional.cross_entropy(model(batch.x), batch.y))
+
+
+@names
+def test_a_loss_of_the_worst_case_is_above_the_clean_one(name: str) -> None:
+    case, batch, model = OBJECTIVES[name], toy_batch(), toy_model()
+    clean, worst = (
+        float(_loss(objective, model, batch).total.detach()) for objective in (case.at_zero, case.objective)
+    )
+    if case.worst_case:
+        assert worst > clean + 0.05
+    else:
+        assert worst == clean
 
 
 @names
 def test_the_loss_is_a_finite_scalar_with_finite_gradients_for_every_parameter(name: str) -> None:
-    x, y = toy_data(30)
     model = toy_model()
-    loss = OBJECTIVES[name][0](model, x, y, _progress())
+    loss = _loss(OBJECTIVES[name].objective, model, toy_batch(30))
     assert loss.total.shape == ()
     assert all(bool(torch.isfinite(term)) for term in (loss.total, *loss.terms.values()))
     loss.total.backward()
@@ -49,54 +106,67 @@ def test_the_loss_is_a_finite_scalar_with_finite_gradients_for_every_parameter(n
 
 
 @names
-def test_the_batch_loss_is_the_mean_over_examples(name: str) -> None:
-    # What data-parallel training relies on. Standard and certified losses draw no random numbers.
-    x, y = toy_data(6)
-    model, objective = toy_model().eval(), OBJECTIVES[name][0]
-    if isinstance(objective, training.Adversarial):
-        steady = PGD(steps=3, random_start=False)
-        objective = training.Adversarial(perturbation=objective.perturbation, attack=steady)
-    whole = objective(model, x, y, _progress()).total
-    parts = [objective(model, x[i : i + 1], y[i : i + 1], _progress()).total for i in range(len(x))]
-    torch.testing.assert_close(whole, torch.stack(parts).mean())
+@pytest.mark.parametrize("parts", [2, 7])
+def test_parts_of_a_batch_are_the_whole_batch(name: str, parts: int) -> None:
+    """What accumulation and data-parallel training rely on: also with random starts and state, in unequal parts."""
+    x, y = toy_points()
+    found = []
+    for accumulate in (1, parts):
+        model = toy_model().double()
+        descent = SGD(rate=0.1, momentum=0.0)
+        update = Descent(OBJECTIVES[name].objective, optimizer=descent, accumulate=accumulate)
+        data, setup = TensorData(x.double(), y), Training(epochs=4, batch_size=120)
+        fit(model, update, data, training=setup, run=Run.scratch(), seed=0)
+        found.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-7, atol=1e-9)
 
 
 @names
-def test_the_toy_problem_is_learnt(name: str) -> None:
-    x, y = toy_data()
-    model = fit(
-        toy_model(),
-        OBJECTIVES[name][0],
-        x,
-        y,
-        training=Training(epochs=25, batch_size=60, optimizer=Adam(rate=0.02)),
-        run=Run.scratch(),
-        seed=0,
-    )
+def test_killed_and_resumed_it_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
+    case = OBJECTIVES[name]
+    saved = resumes_to_the_bit(Descent(case.objective, optimizer=Adam(rate=0.02)), tmp_path)
+    assert bool(saved.part("states").tensors) == case.stateful
+
+
+@names
+def test_random_numbers_are_those_of_the_seed(name: str) -> None:
+    case = OBJECTIVES[name]
+    batch, model = toy_batch(), toy_model()
+
+    def total(seed: int) -> float:
+        progress = Progress(step=50, steps=100, steps_per_epoch=5, seed=seed)
+        return float(case.objective(model, batch, progress, case.objective.state(model, 240)).total.detach())
+
+    assert total(0) == total(0)
+    assert (total(0) != total(1)) == case.random
+
+
+@names
+def test_the_toy_problem_is_learnt_and_what_plain_training_loses_is_held(
+    name: str, plainly_robust: float
+) -> None:
+    model = _learnt(OBJECTIVES[name].objective)
+    x, y = toy_points(idle=IDLE)
     with torch.no_grad():
         assert float((model(x).argmax(1) == y).float().mean()) > 0.97
+    if OBJECTIVES[name].worst_case:
+        assert _robust(model) > plainly_robust + 0.2
 
 
 def test_certified_training_certifies_what_standard_training_does_not() -> None:
-    x, y = toy_data()
-    ball = Linf(0.42)
-    ramp = training.SmoothedRamp(begin=1.0, length=15.0)
-    shares = []
-    for objective in (training.Standard(), training.Certified(perturbation=ball, radius=ramp)):
-        setup = Training(epochs=25, batch_size=60, optimizer=Adam(rate=0.02))
-        model = fit(toy_model(), objective, x, y, training=setup, run=Run.scratch(), seed=0)
-        proved = bounds.certified(bounds.trace(model, x), ball.around(x), y, method=bounds.ibp)
-        shares.append(float(proved.float().mean()))
+    x, y = toy_points(idle=IDLE)
+    shares = [
+        float(bounds.certified(bounds.trace(model, x), FAR.around(x), y, method=bounds.ibp).float().mean())
+        for model in (_learnt(OBJECTIVES[name].objective) for name in ("Standard", "Certified"))
+    ]
     assert shares[1] > max(0.9, shares[0] + 0.1)
 
 
 def test_a_clean_loss_of_no_weight_costs_no_gradient_and_still_trains() -> None:
-    x, y = toy_data(30)
-    for ramp, robust in ((training.Constant(0.0), False), (training.Constant(1.0), True)):
-        objective = training.Certified(
-            perturbation=Linf(0.1), radius=ramp, kappa_start=0.0, kappa_end=0.0, beta_end=1.0
-        )
-        loss = objective(toy_model(), x, y, _progress())
+    none, whole = training.Constant(0.0), training.Constant(1.0)
+    for ramp, robust in ((none, False), (whole, True)):
+        objective = training.Certified(perturbation=Linf(0.1), radius=ramp, kappa=none, beta=whole)
+        loss = _loss(objective, toy_model(), toy_batch(30))
         assert loss.total.requires_grad
         assert ("robust" in loss.terms) == robust
         if robust:
@@ -104,19 +174,34 @@ def test_a_clean_loss_of_no_weight_costs_no_gradient_and_still_trains() -> None:
             torch.testing.assert_close(loss.total, loss.terms["robust"])
 
 
+def test_kappa_and_beta_move_in_step_with_the_radius() -> None:
+    """Half way up, the loss is that of the weights half way."""
+    batch, model = toy_batch(30), toy_model()
+    half = training.Constant(0.5)
+    ramped = training.Certified(
+        perturbation=Linf(0.4),
+        radius=half,
+        kappa=training.Linear(start=1.0, end=0.2, length=1.0),
+        beta=training.Linear(start=0.0, end=1.0, length=1.0),
+    )
+    fixed = training.Certified(perturbation=Linf(0.2), kappa=training.Constant(0.6), beta=half)
+    losses = [_loss(objective, model, batch).total for objective in (ramped, fixed)]
+    torch.testing.assert_close(losses[0], losses[1])
+
+
 def test_the_attack_in_training_leaves_the_model_in_training_mode_and_without_gradients() -> None:
-    x, y = toy_data(12)
     model = toy_model().train()
-    OBJECTIVES["Adversarial"][0](model, x, y, _progress())
-    assert all(part.training for part in model.modules())
-    assert all(p.grad is None and p.requires_grad for p in model.parameters())
+    for case in OBJECTIVES.values():
+        _loss(case.objective, model, toy_batch(12))
+        assert all(part.training for part in model.modules())
+        assert all(p.grad is None and p.requires_grad for p in model.parameters())
 
 
 def test_the_attack_in_training_does_not_stop_at_the_first_mistake() -> None:
-    x, y = toy_data(60)
+    x, y = toy_points(60)
     model = toy_model().eval()
-    far = PGD(steps=10)(model, x, HighestLoss(y), Linf(0.4))
-    near = PGD(steps=10)(model, x, y, Linf(0.4))
+    far = attacks.PGD(steps=10)(model, x, attacks.HighestLoss(y), Linf(0.4))
+    near = attacks.PGD(steps=10)(model, x, y, Linf(0.4))
     with torch.no_grad():
         worst, first = (functional.cross_entropy(model(found.adversarial), y) for found in (far, near))
     assert float(worst) > float(first)
@@ -124,10 +209,10 @@ def test_the_attack_in_training_does_not_stop_at_the_first_mistake() -> None:
 
 @names
 def test_objectives_survive_the_way_through_json(name: str) -> None:
-    objective: Objective = OBJECTIVES[name][0]
+    objective = OBJECTIVES[name].objective
     assert serialization.from_json(serialization.to_json(objective), Objective) == objective
 
 
 def test_weights_outside_0_to_1_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="kappa_end is 2.0"):
-        training.Certified(perturbation=Linf(0.1), kappa_end=2.0)
+    with pytest.raises(InvalidInput, match="kappa at 1 of the radius is 2.0"):
+        training.Certified(perturbation=Linf(0.1), kappa=training.Linear(start=1.0, end=2.0, length=1.0))

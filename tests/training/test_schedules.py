@@ -64,14 +64,6 @@ def test_steps_and_cosine_at_known_places() -> None:
     )
 
 
-@given(ramp=st.floats(0, 1), end=st.floats(0, 1))
-def test_a_weight_follows_the_ramp_to_its_end(ramp: float, end: float) -> None:
-    # As the authors write it, with start 1.
-    assert schedules.follow(ramp, 1.0, end) == pytest.approx(1 - ramp * (1 - end))
-    assert schedules.follow(0.0, 0.5, end) == 0.5
-    assert schedules.follow(1.0, 0.5, end) == pytest.approx(end)
-
-
 def test_senseless_spans_are_refused() -> None:
     with pytest.raises(InvalidInput, match="length is 0.0"):
         training.Linear(length=0.0)

@@ -1,24 +1,86 @@
-"""A certified training for ``torchrun``: every process works on its part of each batch."""
+"""Trainings for ``torchrun``: every process works on its part of each batch.
+
+``python -m tests.training.two_processes FOLDER`` trains each objective of the cases, and a model with batch norm in
+batches that leave one of two processes without an example.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from robustsuite.runs.run import Run
-from robustsuite.training import SGD, Training, fit
+from robustsuite.training import (
+    AWP,
+    SGD,
+    Batch,
+    Descent,
+    Loss,
+    Objective,
+    PerExample,
+    Progress,
+    Standard,
+    Training,
+    Update,
+    fit,
+    seeded,
+)
 from tests.training.cases import OBJECTIVES, toy_data, toy_model
+
+
+@dataclass(frozen=True)
+class Counting(Objective):
+    """Counts how often it saw each example, and keeps a mean of the labels."""
+
+    def state(self, model: nn.Module, examples: int) -> nn.Module:
+        state = nn.Module()
+        state.rows = PerExample(seen=torch.zeros(examples, dtype=torch.long))
+        state.register_buffer("mean", torch.tensor(1.0))
+        return state
+
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+        state.get_submodule("rows").get_buffer("seen")[batch.index] += 1
+        state.get_buffer("mean").lerp_(batch.labels.float().mean(), 0.5)
+        return Standard()(model, batch, progress, state)
+
+
+class Named(nn.Module):
+    """A network with a buffer that no process changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(0.47))
+        self.network = toy_model()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.network(x * self.get_buffer("scale"))
+        return outputs
+
+
+def train(name: str, model: nn.Module, update: Update, *, batch_size: int = 25) -> None:
+    """Train; every process saves what it has, to be compared."""
+    folder = Path(sys.argv[1]) / name
+    run = Run.scratch(folder)
+    training = Training(epochs=4, batch_size=batch_size)
+    fit(model, update, toy_data(101), training=training, run=run, seed=0)
+    run.close()
+    torch.save(model.state_dict(), folder / f"{os.environ.get('RANK', '0')}.pt")
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    x, y = toy_data(101)
-    training = Training(epochs=4, batch_size=25, optimizer=SGD(rate=0.05))
-    run = Run.scratch(Path(sys.argv[1]))
-    fit(toy_model(), OBJECTIVES["Certified"][0], x, y, training=training, run=run, seed=0)
-    run.close()
+    for name, case in OBJECTIVES.items():
+        train(name, toy_model(), AWP(Descent(case.objective, optimizer=SGD(rate=0.05))))
+    train("counting", Named(), Descent(Counting(), optimizer=SGD(rate=0.05)))
+    normed = seeded(lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)), 0)
+    train("normed", normed, Descent(Standard(), optimizer=SGD(rate=0.05)))
+    # Batches of one example: the second process has none.
+    train("empty", Named(), Descent(Counting(), optimizer=SGD(rate=0.05)), batch_size=1)
 
 
 if __name__ == "__main__":

@@ -11,20 +11,23 @@ import pytest
 from robustsuite import recipes
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
-from robustsuite.training import Adversarial, Certified, Linear, SmoothedRamp
+from robustsuite.training import Adversarial, Certified, Descent, Linear, SmoothedRamp
 from robustsuite.vision import DEMO, RECIPES, Classification
 
 
 def _short(name: str, epochs: int) -> Classification:
     recipe = RECIPES[name]()
     assert isinstance(recipe, Classification)
-    objective = recipe.objective
+    assert isinstance(recipe.update, Descent)
+    objective = recipe.update.objective
     if isinstance(objective, Certified):
         objective = replace(objective, radius=SmoothedRamp(begin=0.5, length=0.6 * epochs))
     if isinstance(objective, Adversarial):
         objective = replace(objective, radius=Linear(length=1.0))
     training = replace(recipe.training, epochs=epochs)
-    return replace(recipe, objective=objective, training=training, measured=100)
+    return replace(
+        recipe, update=replace(recipe.update, objective=objective), training=training, measured=100
+    )
 
 
 def _metrics(records: list[Record]) -> dict[tuple[str, str], float]:

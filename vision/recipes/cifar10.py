@@ -19,8 +19,8 @@ def standard() -> vision.Classification:
         data="cifar10",
         subject="conv net, standard",
         architecture=vision.ConvNet(channels=(32, 64, 128), repeats=1, hidden=256, mean=0.47, deviation=0.25),
-        objective=rs.training.Standard(),
-        training=rs.training.Training(epochs=30, batch_size=64, optimizer=rs.training.Adam(rate=1e-3)),
+        update=rs.training.Descent(rs.training.Standard(), optimizer=rs.training.Adam(rate=1e-3)),
+        training=rs.training.Training(epochs=30, batch_size=64),
         perturbations=tuple(rs.Linf(eps, clip=(0.0, 1.0)) for eps in (1 / 255, 2 / 255, 8 / 255)),
         measured=1000,
     )
@@ -31,15 +31,13 @@ def adversarial() -> vision.Classification:
     return replace(
         standard(),
         subject="conv net, adversarial",
-        objective=rs.training.Adversarial(
-            perturbation=rs.Linf(2 / 255, clip=(0.0, 1.0)), radius=rs.training.Linear(length=12.0)
-        ),
-        training=rs.training.Training(
-            epochs=60,
-            batch_size=64,
+        update=rs.training.Descent(
+            rs.training.Adversarial(
+                perturbation=rs.Linf(2 / 255, clip=(0.0, 1.0)), radius=rs.training.Linear(length=12.0)
+            ),
             optimizer=rs.training.Adam(rate=1e-3),
-            rate_schedule=rs.training.Steps(at=(48.0,)),
         ),
+        training=rs.training.Training(epochs=60, batch_size=64, rate_schedule=rs.training.Steps(at=(48.0,))),
     )
 
 
@@ -51,18 +49,18 @@ def certified() -> vision.Classification:
         standard(),
         subject="conv net, certified",
         architecture=vision.ConvNet(channels=(32, 64, 128), hidden=256, mean=0.47, deviation=0.25),
-        objective=rs.training.Certified(
-            perturbation=rs.Linf(2.2 / 255, clip=(0.0, 1.0)),
-            radius=rs.training.SmoothedRamp(begin=1.0, length=16.0),
-            kappa_end=0.5,
-            beta_start=0.0,
+        update=rs.training.Descent(
+            rs.training.Certified(
+                perturbation=rs.Linf(2.2 / 255, clip=(0.0, 1.0)),
+                radius=rs.training.SmoothedRamp(begin=1.0, length=16.0),
+                kappa=rs.training.Linear(start=1.0, end=0.5, length=1.0),
+                beta=rs.training.Constant(0.0),
+            ),
+            optimizer=rs.training.Adam(rate=1e-3),
+            gradient_norm=8.0,
         ),
         training=rs.training.Training(
-            epochs=26,
-            batch_size=128,
-            optimizer=rs.training.Adam(rate=1e-3),
-            rate_schedule=rs.training.Steps(at=(20.0, 24.0)),
-            gradient_norm=8.0,
+            epochs=26, batch_size=128, rate_schedule=rs.training.Steps(at=(20.0, 24.0))
         ),
         interval_start=True,
     )

@@ -19,8 +19,8 @@ def standard() -> vision.Classification:
         data="digits",
         subject="conv net, standard",
         architecture=vision.ConvNet(channels=(16,)),
-        objective=rs.training.Standard(),
-        training=rs.training.Training(epochs=20, batch_size=64, optimizer=rs.training.Adam(rate=2e-3)),
+        update=rs.training.Descent(rs.training.Standard(), optimizer=rs.training.Adam(rate=2e-3)),
+        training=rs.training.Training(epochs=20, batch_size=64),
         perturbations=tuple(rs.Linf(eps, clip=(0.0, 1.0)) for eps in (0.05, 0.1, 0.15)),
     )
 
@@ -30,15 +30,13 @@ def adversarial() -> vision.Classification:
     return replace(
         standard(),
         subject="conv net, adversarial",
-        objective=rs.training.Adversarial(
-            perturbation=rs.Linf(0.1, clip=(0.0, 1.0)), radius=rs.training.Linear(length=5.0)
-        ),
-        training=rs.training.Training(
-            epochs=25,
-            batch_size=64,
+        update=rs.training.Descent(
+            rs.training.Adversarial(
+                perturbation=rs.Linf(0.1, clip=(0.0, 1.0)), radius=rs.training.Linear(length=5.0)
+            ),
             optimizer=rs.training.Adam(rate=2e-3),
-            rate_schedule=rs.training.Steps(at=(20.0,)),
         ),
+        training=rs.training.Training(epochs=25, batch_size=64, rate_schedule=rs.training.Steps(at=(20.0,))),
     )
 
 
@@ -47,17 +45,15 @@ def certified() -> vision.Classification:
     return replace(
         standard(),
         subject="conv net, certified",
-        objective=rs.training.Certified(
-            perturbation=rs.Linf(0.1, clip=(0.0, 1.0)),
-            radius=rs.training.SmoothedRamp(begin=1.5, length=19.5),
-            kappa_end=0.25,
-        ),
-        training=rs.training.Training(
-            epochs=30,
-            batch_size=64,
+        update=rs.training.Descent(
+            rs.training.Certified(
+                perturbation=rs.Linf(0.1, clip=(0.0, 1.0)),
+                radius=rs.training.SmoothedRamp(begin=1.5, length=19.5),
+                kappa=rs.training.Linear(start=1.0, end=0.25, length=1.0),
+            ),
             optimizer=rs.training.Adam(rate=5e-3),
-            rate_schedule=rs.training.Steps(at=(25.5,)),
             gradient_norm=8.0,
         ),
+        training=rs.training.Training(epochs=30, batch_size=64, rate_schedule=rs.training.Steps(at=(25.5,))),
         interval_start=True,
     )

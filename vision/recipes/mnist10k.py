@@ -19,8 +19,8 @@ def standard() -> vision.Classification:
         data="mnist10k",
         subject="conv net, standard",
         architecture=vision.ConvNet(channels=(16, 32)),
-        objective=rs.training.Standard(),
-        training=rs.training.Training(epochs=10, batch_size=64, optimizer=rs.training.Adam(rate=1e-3)),
+        update=rs.training.Descent(rs.training.Standard(), optimizer=rs.training.Adam(rate=1e-3)),
+        training=rs.training.Training(epochs=10, batch_size=64),
         perturbations=tuple(rs.Linf(eps, clip=(0.0, 1.0)) for eps in (0.1, 0.2, 0.3)),
         measured=1000,
     )
@@ -31,15 +31,13 @@ def adversarial() -> vision.Classification:
     return replace(
         standard(),
         subject="conv net, adversarial",
-        objective=rs.training.Adversarial(
-            perturbation=rs.Linf(0.2, clip=(0.0, 1.0)), radius=rs.training.Linear(length=4.0)
-        ),
-        training=rs.training.Training(
-            epochs=20,
-            batch_size=64,
+        update=rs.training.Descent(
+            rs.training.Adversarial(
+                perturbation=rs.Linf(0.2, clip=(0.0, 1.0)), radius=rs.training.Linear(length=4.0)
+            ),
             optimizer=rs.training.Adam(rate=1e-3),
-            rate_schedule=rs.training.Steps(at=(16.0,)),
         ),
+        training=rs.training.Training(epochs=20, batch_size=64, rate_schedule=rs.training.Steps(at=(16.0,))),
     )
 
 
@@ -51,18 +49,18 @@ def certified() -> vision.Classification:
         standard(),
         subject="conv net, certified",
         architecture=vision.ConvNet(channels=(32, 64), hidden=256),
-        objective=rs.training.Certified(
-            perturbation=rs.Linf(0.35, clip=(0.0, 1.0)),
-            radius=rs.training.SmoothedRamp(begin=6.0, length=100.0),
-            kappa_end=0.25,
-            beta_start=0.0,
+        update=rs.training.Descent(
+            rs.training.Certified(
+                perturbation=rs.Linf(0.35, clip=(0.0, 1.0)),
+                radius=rs.training.SmoothedRamp(begin=6.0, length=100.0),
+                kappa=rs.training.Linear(start=1.0, end=0.25, length=1.0),
+                beta=rs.training.Constant(0.0),
+            ),
+            optimizer=rs.training.Adam(rate=1e-3),
+            gradient_norm=8.0,
         ),
         training=rs.training.Training(
-            epochs=200,
-            batch_size=100,
-            optimizer=rs.training.Adam(rate=1e-3),
-            rate_schedule=rs.training.Steps(at=(140.0, 175.0)),
-            gradient_norm=8.0,
+            epochs=200, batch_size=100, rate_schedule=rs.training.Steps(at=(140.0, 175.0))
         ),
         interval_start=True,
     )

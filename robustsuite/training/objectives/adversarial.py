@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from robustsuite import attacks
 from robustsuite.arguments import check_callable
 from robustsuite.perturbations import Perturbation
-from robustsuite.training.objective import Loss, Progress, check_threat
+from robustsuite.training.data import Batch
+from robustsuite.training.objective import Loss, Objective, Progress, check_threat
 from robustsuite.training.schedules import Constant, Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Adversarial:
+class Adversarial(Objective):
     """Mean cross entropy at the attack's result. Source: Madry et al. 2018, equation 2.1.
 
     Args:
@@ -33,9 +33,8 @@ class Adversarial:
         check_threat(self.perturbation, self.radius)
         check_callable(self.attack, "attack", "an attack such as attacks.PGD(steps=7)")
 
-    def __call__(
-        self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress
-    ) -> Loss:
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+        x, y = batch.x, batch.labels
         factor = self.radius(progress.epoch)
         if factor == 0:
             return Loss(total=functional.cross_entropy(model(x), y))
@@ -45,7 +44,7 @@ class Adversarial:
             clean,
             attacks.HighestLoss(y),
             self.perturbation.scaled(factor),
-            generator=progress.generator,
+            generator=progress.seeds(batch.index, "attack"),
         )
         # Added as a constant, so that a gradient still reaches what made x (an embedding table).
         logits = model(x + (found.adversarial - clean))

@@ -5,27 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from robustsuite import bounds
-from robustsuite.arguments import check_callable, check_fields
+from robustsuite.arguments import check_callable, check_number
 from robustsuite.bounds import CrossEntropyMethod
 from robustsuite.perturbations import Perturbation
-from robustsuite.training.objective import Loss, Progress, check_threat
-from robustsuite.training.schedules import Constant, Schedule, follow
-
-_WEIGHTS = ("kappa_start", "kappa_end", "beta_start", "beta_end")
+from robustsuite.training.data import Batch
+from robustsuite.training.objective import Loss, Objective, Progress, check_threat
+from robustsuite.training.schedules import Constant, Linear, Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Certified:
+class Certified(Objective):
     """CROWN-IBP training: ``kappa CE(f(x)) + (1 - kappa) (upper bound of the cross entropy on the region)``.
 
-    The bound is ``beta CROWN-IBP + (1 - beta) IBP``. While the radius grows from 0, kappa and beta go from their
-    starts to their ends in step with it. With ``beta_end=0`` training ends on IBP alone; with ``beta_start=0``
-    too, it is IBP training throughout.
+    The bound is ``beta CROWN-IBP + (1 - beta) IBP``. While the radius grows from 0, kappa and beta move in step with
+    it. With a beta that ends at 0 training ends on IBP alone; with ``beta=Constant(0.0)`` it is IBP training throughout.
 
     Source: Zhang et al. 2020 (CROWN-IBP), equations 12 and 13; Gowal et al. 2018 for IBP; Xu et al. 2020
     (auto_LiRPA), section 3.3, for the fused loss.
@@ -33,31 +30,33 @@ class Certified:
     Args:
         perturbation: the threat model, at its full radius.
         radius: factor on the radius by epoch, from 0 to 1, such as `SmoothedRamp`.
-        kappa_start, kappa_end: weights of the clean loss at radius 0 and at full radius, in [0, 1].
-        beta_start, beta_end: weights of CROWN-IBP at radius 0 and at full radius, in [0, 1].
+        kappa: weight of the clean loss, in [0, 1], by the factor on the radius (not the epoch): at 0 before the ramp,
+            at 1 after it.
+        beta: weight of CROWN-IBP in the bound, in [0, 1], by the factor on the radius.
         bound: of the cross entropy: `bounds.margin_cross_entropy`, or `bounds.fused_cross_entropy`, whose cost
             does not grow with the number of classes.
     """
 
     perturbation: Perturbation
     radius: Schedule = Constant(1.0)
-    kappa_start: float = 1.0
-    kappa_end: float = 0.5
-    beta_start: float = 1.0
-    beta_end: float = 0.0
+    kappa: Schedule = Linear(start=1.0, end=0.5, length=1.0)
+    beta: Schedule = Linear(start=1.0, end=0.0, length=1.0)
     bound: CrossEntropyMethod = bounds.margin_cross_entropy
 
     def __post_init__(self) -> None:
-        check_fields(self, *_WEIGHTS, least=0, most=1)
         check_threat(self.perturbation, self.radius)
+        for name in ("kappa", "beta"):
+            check_callable(
+                getattr(self, name), name, "a schedule over the radius' factor, such as Constant(0.5)"
+            )
+            for end in (0.0, 1.0):
+                _share(name, getattr(self, name), end)
         check_callable(self.bound, "bound", "bounds.margin_cross_entropy or bounds.fused_cross_entropy")
 
-    def __call__(
-        self, model: nn.Module, x: Float[Tensor, "batch *input"], y: Int[Tensor, " batch"], progress: Progress
-    ) -> Loss:
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+        x, y = batch.x, batch.labels
         factor = self.radius(progress.epoch)
-        kappa = follow(factor, self.kappa_start, self.kappa_end)
-        beta = follow(factor, self.beta_start, self.beta_end)
+        kappa, beta = (_share(name, getattr(self, name), factor) for name in ("kappa", "beta"))
         # At weight 0 the clean loss is shown, and moves batch norm's statistics, but needs no gradient.
         counts = kappa > 0 or factor == 0
         with torch.set_grad_enabled(counts and torch.is_grad_enabled()):
@@ -69,3 +68,9 @@ class Certified:
         worst, proved = robust.upper.mean(), robust.certified.float().mean()
         total = worst if kappa == 0 else kappa * clean + (1 - kappa) * worst
         return Loss(total=total, terms={"clean": clean, "robust": worst, "certified": proved})
+
+
+def _share(name: str, schedule: Schedule, factor: float) -> float:
+    value = schedule(factor)
+    check_number(f"{name} at {factor:g} of the radius", value, least=0, most=1)
+    return value

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Int, Shaped
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
-from robustsuite.training.objective import Loss, Progress
+from robustsuite.training.data import Batch
+from robustsuite.training.objective import Loss, Objective, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Standard:
-    """Mean cross entropy."""
+class Standard(Objective):
+    """Mean cross entropy; soft targets are taken as they are."""
 
-    def __call__(
-        self,
-        model: nn.Module,
-        x: Shaped[Tensor, "batch *input"],
-        y: Int[Tensor, " batch"],
-        progress: Progress,
-    ) -> Loss:
-        return Loss(total=functional.cross_entropy(model(x), y))
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+        return Loss(total=functional.cross_entropy(model(batch.x), batch.y))

@@ -1,1 +1,0 @@
-"""Complete verification: branch and bound."""

@@ -1,1 +1,0 @@
-"""What bounds are made of: intervals, linear forms, planes."""

@@ -1,1 +1,0 @@
-"""Walks over a program: intervals forward, linear forms backward, refinement, ascent."""

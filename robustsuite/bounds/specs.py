@@ -1,0 +1,144 @@
+"""Objectives (rows of linear functions of the output), and certificates made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from robustsuite.arguments import check_labels, check_number
+from robustsuite.bounds.arguments import Regions, check_classifier, check_method, checked
+from robustsuite.bounds.backward import MAX_MEMORY, backward_bounds, identity_form
+from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.graph import Graph
+from robustsuite.bounds.linear_form import Dense
+from robustsuite.bounds.program import Program
+from robustsuite.errors import InvalidInput
+from robustsuite.perturbations import Region
+from robustsuite.perturbations.norms import flat
+
+
+@runtime_checkable
+class Method(Protocol):
+    """What `ibp`, `crown_ibp`, `crown` and the other bound methods have in common."""
+
+    def __call__(
+        self, net: Graph, region: Regions, *, objective: Tensor | None = None, upper: bool = True
+    ) -> Bounds: ...
+
+
+def objective_form(net: Graph, program: Program, objective: Tensor, *, like: Tensor) -> Dense:
+    """Check an objective and give it as linear forms of the program's output.
+
+    Raises:
+        InvalidInput: its shape is neither (specs, *output) nor (batch, specs, *output).
+    """
+    output, shape = net.output_shape, program.steps[program.output].shape
+    batch, rank = len(like), len(net.output_shape)
+    rows = objective.shape[: objective.dim() - rank]
+    fits = tuple(objective.shape[objective.dim() - rank :]) == output and objective.dim() >= rank
+    if not fits or len(rows) not in (1, 2) or (len(rows) == 2 and rows[0] not in (1, batch)):
+        raise InvalidInput(
+            f"objective has shape {tuple(objective.shape)}; expected (specs, *output) = (specs, "
+            f"{', '.join(map(str, output))}) or (batch, specs, *output) with batch {batch}"
+        )
+    a = objective.to(like).reshape(-1 if len(rows) == 2 else 1, rows[-1], *shape)
+    return Dense(None, shape, a)
+
+
+def finish(
+    net: Graph,
+    program: Program,
+    intervals: Sequence[Bounds],
+    regions: Sequence[Region],
+    objective: Tensor | None,
+    *,
+    upper: bool = True,
+    through_nonlinear: bool = True,
+    max_memory: int = MAX_MEMORY,
+) -> Bounds:
+    """Bound the output, or an objective of it, and intersect with what intervals alone give."""
+    form, cheap = output_forms(net, program, intervals, regions, objective, upper=upper)
+    if through_nonlinear:
+        tight = backward_bounds(
+            program, intervals, regions, program.output, form, upper=upper, max_memory=max_memory
+        )
+        cheap = tight.intersect(cheap)
+    return as_output(net, cheap, objective)
+
+
+def output_forms(
+    net: Graph,
+    program: Program,
+    intervals: Sequence[Bounds],
+    regions: Sequence[Region],
+    objective: Tensor | None,
+    *,
+    upper: bool,
+) -> tuple[Dense, Bounds]:
+    """Give the forms whose bounds are wanted, and bounds of them from the intervals alone, (batch, specs)."""
+    at = program.output
+    ends = intervals[at]
+    if objective is None:
+        form = identity_form(program.steps[at].shape, like=ends.lower)
+        return form, Bounds(flat(ends.lower), flat(ends.upper))
+    form = objective_form(net, program, objective, like=ends.lower)
+    return form, backward_bounds(program, intervals, regions, at, form, through_nonlinear=False, upper=upper)
+
+
+def as_output(net: Graph, bounds: Bounds, objective: Tensor | None) -> Bounds:
+    """Give bounds of shape (batch, specs) the shape of the output, where no objective was given."""
+    return bounds if objective is not None else bounds.view(-1, *net.output_shape)
+
+
+def margins(num_classes: int, labels: Int[Tensor, " batch"]) -> Float[Tensor, "batch others classes"]:
+    """Give the objective rows e_y - e_j for all j other than the label y, in rising order of j.
+
+    Args:
+        num_classes: number of outputs, >= 2.
+        labels: class of each example, in [0, num_classes).
+
+    Raises:
+        InvalidInput: labels are no class indices in that range.
+    """
+    check_number("num_classes", num_classes, integer=True, least=2)
+    check_labels(labels, classes=num_classes)
+    eye = torch.eye(num_classes, device=labels.device)
+    others = torch.arange(num_classes - 1, device=labels.device).unsqueeze(0)
+    others = others + (others >= labels.unsqueeze(1)).long()
+    return eye[labels].unsqueeze(1) - eye[others]
+
+
+def certified(
+    net: Graph,
+    region: Regions,
+    labels: Int[Tensor, " batch"],
+    *,
+    method: Callable[..., Bounds] | None = None,
+) -> Bool[Tensor, " batch"]:
+    """Say for each example whether no input of its region changes the predicted class away from the label.
+
+    Args:
+        net: a traced classifier with outputs (batch, classes).
+        region: from `Perturbation.around`, or a tuple with one region per input.
+        labels: class of each example.
+        method: a bound method; `crown` by default.
+
+    Returns:
+        True where every margin's lower bound is above 0. False proves nothing.
+
+    Raises:
+        InvalidInput: labels or shapes do not fit.
+    """
+    from robustsuite.bounds.crown import crown
+
+    method = crown if method is None else method
+    check_method(method)
+    check_classifier(net, checked(net, region), labels)
+    objective = margins(net.output_shape[0], labels)
+    with torch.no_grad():
+        bounds = method(net, region, objective=objective, upper=False)
+    return (bounds.lower > 0).all(1)

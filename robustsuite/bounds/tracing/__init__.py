@@ -1,1 +1,0 @@
-"""From a torch module to a graph whose operators all have rules."""

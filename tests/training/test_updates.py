@@ -1,0 +1,170 @@
+"""Updates: killed and resumed to the bit, in parts and over again as at once; and what each promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from robustsuite import Linf, training
+from robustsuite.runs import checkpoints, serialization
+from robustsuite.runs.run import Run
+from robustsuite.training import (
+    AWP,
+    SGD,
+    Adversarial,
+    Averaged,
+    Batch,
+    Descent,
+    Loss,
+    Objective,
+    PerExample,
+    Progress,
+    Standard,
+    TensorData,
+    Training,
+    Update,
+    fit,
+    updates,
+)
+from tests.training.cases import TOY_UPDATES, UPDATES, resumes_to_the_bit, toy_model, toy_points, toy_training
+
+EVERY = {**UPDATES, **TOY_UPDATES}
+names = pytest.mark.parametrize("name", EVERY)
+
+
+def test_every_public_update_has_a_case() -> None:
+    public = {name for name in updates.__all__ if isinstance(getattr(updates, name), type)}
+    assert public == {type(update).__name__ for update in UPDATES.values()}
+
+
+@names
+def test_killed_and_resumed_it_is_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
+    resumes_to_the_bit(EVERY[name], tmp_path)
+
+
+@names
+def test_it_lowers_the_loss(name: str) -> None:
+    x, y = toy_points()
+    trained = toy_training(EVERY[name], Run.scratch(), model=toy_model())
+    with torch.no_grad():
+        before, after = (float(functional.cross_entropy(model(x), y)) for model in (toy_model(), trained))
+    assert after < before
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_updates_survive_the_way_through_json(name: str) -> None:
+    assert serialization.from_json(serialization.to_json(UPDATES[name]), Update) == UPDATES[name]
+
+
+def test_gradients_are_cut() -> None:
+    x, y = toy_points()
+    model, start = toy_model(), toy_model()
+    update = Descent(Standard(), optimizer=SGD(rate=1.0, momentum=0.0), gradient_norm=1e-3)
+    setup = Training(epochs=1, batch_size=240)
+    fit(model, update, TensorData(100 * x, y), training=setup, run=Run.scratch(), seed=0)
+    moved = torch.cat(
+        [(p - q).flatten() for p, q in zip(model.parameters(), start.parameters(), strict=True)]
+    )
+    assert float(moved.detach().norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_awp_of_no_size_is_its_base_to_the_bit() -> None:
+    base = Averaged(Descent(Adversarial(perturbation=Linf(0.2))), decay=0.5)
+    models = [toy_training(update, Run.scratch()) for update in (base, AWP(base, gamma=0.0))]
+    for (name, one), other in zip(
+        models[0].state_dict().items(), models[1].state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+
+
+@dataclass(frozen=True)
+class _Tells(Objective):
+    """Tells the weights at which it is called; and counts its calls in its state."""
+
+    told: list[Tensor]
+
+    def state(self, model: nn.Module, examples: int) -> nn.Module:
+        return PerExample(calls=torch.zeros(examples))
+
+    def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+        assert isinstance(model, nn.Linear)
+        self.told.append(model.weight.detach().clone())
+        state.get_buffer("calls")[batch.index] += 1
+        return Standard()(model, batch, progress, state)
+
+
+def test_awp_moves_each_weight_by_gamma_of_its_norm_up_the_loss_and_puts_it_back(tmp_path: Path) -> None:
+    x, y = toy_points(30)
+    told: list[Tensor] = []
+    model = nn.Linear(2, 3)
+    update = AWP(Descent(_Tells(told), optimizer=SGD(rate=1e-3, momentum=0.0)), gamma=0.1)
+    run = Run.scratch(tmp_path)
+    fit(model, update, TensorData(x, y), training=Training(epochs=1), run=run, seed=0)
+    here, there = told
+    assert float((there - here).norm()) == pytest.approx(0.1 * float(here.norm()), rel=1e-5)
+    losses = [
+        float(functional.cross_entropy(functional.linear(x, w, model.bias.detach()), y))
+        for w in (here, there)
+    ]
+    assert losses[1] > losses[0]
+    assert float((model.weight.detach() - here).norm()) < 0.01 * float(here.norm())
+    # The first look leaves no trace in the objective's state.
+    saved = checkpoints.load(run.checkpoints / "training.safetensors").part("states")
+    assert torch.equal(saved.tensors["0.calls"], torch.ones(30))
+
+
+def test_averaged_weights_are_an_equal_mean_first_and_are_what_is_validated_and_saved() -> None:
+    seen: list[Tensor] = []
+    kept: list[Tensor] = []
+    x, y = toy_points(40)
+
+    @dataclass(frozen=True)
+    class Watch(Objective):
+        def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
+            kept.append(next(model.parameters()).detach().clone())
+            return Standard()(model, batch, progress, state)
+
+    def validate(model: nn.Module) -> float:
+        seen.append(next(model.parameters()).detach().clone())
+        return float(len(seen))
+
+    update = Averaged(Descent(Watch(), optimizer=SGD(rate=0.1)), decay=1.0)
+    setup = Training(epochs=4, batch_size=40)
+    model = fit(
+        toy_model(), update, TensorData(x, y), training=setup, run=Run.scratch(), seed=0, validate=validate
+    )
+    # Calls see the weights before each step: those after the first three are steps 1 to 3 of the mean.
+    torch.testing.assert_close(seen[2], torch.stack(kept[1:4]).mean(0))
+    assert torch.equal(next(model.parameters()), seen[3])
+
+
+def test_the_same_numbers_are_drawn_again_and_others_when_asked() -> None:
+    answers: list[Tensor] = []
+
+    @dataclass(frozen=True)
+    class Twice(Update):
+        base: Descent
+
+        def start(self, setting: training.Setting) -> training.Running:
+            inner = self.base.start(setting)
+
+            class Running(training.Running):
+                def step(self, step: training.Step) -> dict[str, float]:
+                    def ask(request: training.Request, draw: int) -> dict[str, Tensor]:
+                        still = replace(request, keep=False)
+                        answers.extend(step.answer(still, other)["loss"] for other in (0, 0, 1))
+                        return step.answer(request, draw)
+
+                    return inner.step(replace(step, answer=ask))
+
+            return Running()
+
+    toy_training(Twice(Descent(Adversarial(perturbation=Linf(0.2)))), Run.scratch())
+    for first, again, other in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
