@@ -12,22 +12,23 @@ Trace a module once, bind a perturbation to a batch, call a method:
     True
 """
 
-from robustsuite.bounds.alpha_crown import alpha_crown
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.cross_entropy import (
+from robustsuite.bounds.branching.verify import Answer, Verdict, verify
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.methods.alpha_crown import alpha_crown
+from robustsuite.bounds.methods.certified import certified
+from robustsuite.bounds.methods.cross_entropy import (
     CrossEntropyBound,
     CrossEntropyMethod,
     fused_cross_entropy,
     margin_cross_entropy,
 )
-from robustsuite.bounds.crown import crown, crown_ibp
-from robustsuite.bounds.forward import forward
-from robustsuite.bounds.graph import Graph, trace
-from robustsuite.bounds.ibp import ibp
-from robustsuite.bounds.jacobian import jacobian, lipschitz
-from robustsuite.bounds.specs import Method, certified, margins
-from robustsuite.bounds.verify import Answer, Verdict, verify
-from robustsuite.bounds.weights import Weights
+from robustsuite.bounds.methods.crown import crown, crown_ibp
+from robustsuite.bounds.methods.forward import forward
+from robustsuite.bounds.methods.ibp import ibp
+from robustsuite.bounds.methods.jacobian import jacobian, lipschitz
+from robustsuite.bounds.methods.objectives import Method, margins
+from robustsuite.bounds.tracing.graph import Graph, trace
+from robustsuite.bounds.tracing.weights import Weights
 
 __all__ = [
     "Answer",

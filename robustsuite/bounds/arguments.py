@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.arguments import check_callable, check_kind, check_labels, check_number, described
-from robustsuite.bounds.graph import Graph
+from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Region
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm
-from robustsuite.bounds.planes import Planes
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.planes import Planes
 
 Shape = tuple[int, ...]
 
@@ -153,7 +153,7 @@ class Ref:
         index: of the step.
         shape: of one example.
         dtype: what the network keeps the tensor in; steps themselves compute in the dtype of the inputs.
-        masked: which entries stand for minus infinity, shape `shape` (see `robustsuite.bounds.masks`); None: none.
+        masked: which entries stand for minus infinity, shape `shape` (see `robustsuite.bounds.rules.masks`); None: none.
     """
 
     index: int

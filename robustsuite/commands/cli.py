@@ -355,7 +355,7 @@ def certify(
         timeout: seconds for each instance; by default what the CSV file says, else 60. Starting up does not count.
         device: "cpu", "cuda", "cuda:1" ...
         seed: of the search for counterexamples.
-        sound: bound what rounding does to the network, too, under the assumptions that robustsuite.bounds.rounding
+        sound: bound what rounding does to the network, too, under the assumptions that robustsuite.bounds.passes.rounding
             lists; takes longer.
         results: CSV file to write, for a CSV of instances: network, property, result, seconds.
         resume: keep what `results` holds from an interrupted call, and decide the rest.

@@ -9,7 +9,7 @@ What an answer means:
 - *unsat*: bounds prove that there is none, on a box that is rounded outwards, with limits that are not rounded in its
   favour. By default the bounds are of the network in real numbers, computed with rounding: the tolerance that
   VNN-COMP's rules leave. With ``sound=True`` they hold for the network as it is computed in floating point, under the
-  assumptions of `robustsuite.bounds.rounding`.
+  assumptions of `robustsuite.bounds.passes.rounding`.
 """
 
 from __future__ import annotations

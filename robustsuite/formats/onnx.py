@@ -29,7 +29,7 @@ class OnnxNetwork(nn.Module):
     Attributes:
         input_shape, output_shape: of one example.
         cancelling: an operator of it, in words, which runtimes compute with larger errors than those that
-            `robustsuite.bounds.rounding` bounds; None where there is none.
+            `robustsuite.bounds.passes.rounding` bounds; None where there is none.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:

@@ -7,8 +7,9 @@ import torch
 
 from robustsuite import seeding
 from robustsuite.bounds import Bounds
-from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
-from robustsuite.bounds.planes import Planes
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.picks import OneHot
+from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.program import Affine, Program, Ref, Step
 from robustsuite.perturbations import Linf
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, fx
 
-from robustsuite.bounds import agreement
-from robustsuite.bounds.calls import Call
 from robustsuite.bounds.rules import TABLE
 from robustsuite.bounds.rules.table import IMMATERIAL, handled, parameters
+from robustsuite.bounds.tracing import agreement
+from robustsuite.bounds.tracing.calls import Call
 from robustsuite.errors import RobustsuiteError
 
 from .cases import OPERATORS, Case, traced

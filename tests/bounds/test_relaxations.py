@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds import Bounds, relaxations
-from robustsuite.bounds.linear_form import Dense
+from robustsuite.bounds.forms.linear_form import Dense
 from robustsuite.bounds.program import Thetas
 from robustsuite.bounds.relaxations import derivatives, elementary, functions, steps
 from robustsuite.bounds.relaxations.casts import Rounded

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from robustsuite import bounds
-from robustsuite.bounds import Bounds, settling
+from robustsuite.bounds import Bounds
+from robustsuite.bounds.passes import settling
 
 from .cases import NETWORKS, PERTURBATIONS, Case, Threat, traced
 from .search import assert_encloses, extremes

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import Linf, bounds, tiles
-from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import Dense
+from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.linear_form import Dense
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
 

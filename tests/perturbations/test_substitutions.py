@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import Substitutions, attacks, bounds, seeding
-from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.picks import OneHot
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations.substitutions import SubstitutionRegion, synonym_numbers
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm
-from robustsuite.bounds.planes import Planes
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
 from robustsuite.perturbations.norms import pairing
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Thetas
 from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation

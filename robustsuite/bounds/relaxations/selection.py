@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm
-from robustsuite.bounds.planes import Planes
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Thetas
 from robustsuite.perturbations.norms import flat
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm
-from robustsuite.bounds.planes import Planes
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
 from robustsuite.errors import UnboundedOutput, UnsupportedOperator
 from robustsuite.perturbations.norms import pairing

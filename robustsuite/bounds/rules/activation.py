@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.periodic import TANGENT, Sine

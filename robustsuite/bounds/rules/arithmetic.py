@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Program, Ref, Refine
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import Product

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations.casts import Rounded
 from robustsuite.bounds.relaxations.steps import TRUNC, IsZero

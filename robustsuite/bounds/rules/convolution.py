@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import LinearForm, OneHot, Windows
+from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.picks import OneHot
+from robustsuite.bounds.forms.windows import Windows
 from robustsuite.bounds.program import Affine, Program, Ref, Shape
 from robustsuite.bounds.rules.arithmetic import add
 from robustsuite.bounds.rules.kernel import convolve_transposed_with, convolve_with

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks
+from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.picks import OneHot, Picks
 from robustsuite.bounds.program import Affine, Program, Ref, Shape, vector_jacobian
 from robustsuite.bounds.relaxations.product import MatrixProduct
 from robustsuite.bounds.rules.arithmetic import add, scale
-from robustsuite.bounds.rules.shape import expand, reshape
+from robustsuite.bounds.rules.shape import expand, reshape, transpose
 from robustsuite.bounds.rules.table import Table
 
 aten = torch.ops.aten
@@ -98,8 +99,6 @@ def linear(g: Program, x: Ref | Tensor, weight: Ref | Tensor, bias: Ref | Tensor
     """Give ``x @ weight.T + bias``; the common case has a perturbed `x` alone."""
     if isinstance(x, Ref) and isinstance(weight, Tensor) and not isinstance(bias, Ref):
         return g.emit(Linear(weight, bias, x.shape), x, shape=(*x.shape[:-1], len(weight)))
-    from robustsuite.bounds.rules.shape import transpose
-
     turned = transpose(g, weight, -2, -1) if isinstance(weight, Ref) else weight.transpose(-2, -1)
     if isinstance(x, Tensor) and isinstance(turned, Tensor):
         assert isinstance(bias, Ref)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.program import Program, Ref, Shape
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.power import Square

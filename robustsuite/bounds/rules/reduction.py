@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.program import Affine, Program, Ref, Shape
 from robustsuite.bounds.rules.arithmetic import scale
 from robustsuite.bounds.rules.shape import moved

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds import masks
-from robustsuite.bounds.bounds import Bounds, Centered
-from robustsuite.bounds.linear_form import LinearForm, OneHot, Picks, Pieces
-from robustsuite.bounds.planes import Planes
+from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.picks import OneHot, Picks
+from robustsuite.bounds.forms.pieces import Pieces
+from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
+from robustsuite.bounds.rules import masks
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 from robustsuite.errors import UnsupportedOperator
 

@@ -40,7 +40,7 @@ IMMATERIAL = frozenset(
 )
 """Arguments of ATen operators that say how a tensor is kept, not what it holds.
 
-Dtypes are looked at where results are (`robustsuite.bounds.dtypes`), whoever asked for them.
+Dtypes are looked at where results are (`robustsuite.bounds.tracing.dtypes`), whoever asked for them.
 """
 
 

@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from robustsuite.arguments import check_number
 from robustsuite.bounds.arguments import Regions, check_classifier, checked
-from robustsuite.bounds.backward import backward_bounds
-from robustsuite.bounds.graph import Graph
-from robustsuite.bounds.ibp import propagate
+from robustsuite.bounds.methods.objectives import margins, output_forms
+from robustsuite.bounds.passes.backward import backward_bounds
+from robustsuite.bounds.passes.intervals import propagate
 from robustsuite.bounds.relaxations.log_sum_exp import mean_decay
-from robustsuite.bounds.specs import margins, output_forms
+from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.perturbations import Region
 
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.backward import MAX_MEMORY, in_chunks, neuron_forms, walk
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import LinearForm, OneHot
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.picks import OneHot
+from robustsuite.bounds.passes.backward import MAX_MEMORY, in_chunks, neuron_forms, walk
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Step
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.alpha_crown import alpha_intervals
-from robustsuite.bounds.backward import lower_bound
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.ibp import GONE, step_interval
-from robustsuite.bounds.linear_form import Dense, LinearForm
+from robustsuite.bounds.branching.query import Point, Query, attack
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.passes.ascent import alpha_intervals
+from robustsuite.bounds.passes.backward import lower_bound
+from robustsuite.bounds.passes.intervals import GONE, step_interval
+from robustsuite.bounds.passes.rounding import gamma, magnitude
 from robustsuite.bounds.program import Input, Nonlinear, Program, Thetas
-from robustsuite.bounds.query import Point, Query, attack
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
-from robustsuite.bounds.rounding import gamma, magnitude
 from robustsuite.perturbations import Region
 from robustsuite.perturbations.norms import flat
 

@@ -14,13 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from robustsuite.bounds.calls import Call
-from robustsuite.bounds.masks import placeholder
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import casting
+from robustsuite.bounds.rules.masks import placeholder
 from robustsuite.bounds.rules.refusal import Places
-from robustsuite.bounds.separation import mixes
+from robustsuite.bounds.tracing.calls import Call
+from robustsuite.bounds.tracing.separation import mixes
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnsupportedOperator
+from robustsuite.perturbations import BoxRegion
 
 _TOLERANCE = 1e-8  # of a rule, in double precision
 _WEIGHTS = (1.0, 4.0)  # sizes of random weights
@@ -178,8 +179,6 @@ def _around(value: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _compare(graph: Any, batches: Sequence[Tensor], *, own_weights: bool = True) -> None:
-    from robustsuite.perturbations import BoxRegion
-
     try:
         program = graph.bind([BoxRegion(value, value, value) for value in batches])
     except RobustsuiteError:

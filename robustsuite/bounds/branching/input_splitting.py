@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.backward import backward_bounds
-from robustsuite.bounds.crown import intervals_of
-from robustsuite.bounds.linear_form import Dense
-from robustsuite.bounds.query import Point, Query
+from robustsuite.bounds.branching.query import Point, Query
+from robustsuite.bounds.forms.linear_form import Dense
+from robustsuite.bounds.passes.backward import backward_bounds
+from robustsuite.bounds.passes.refinement import intervals_of
 from robustsuite.perturbations import BoxRegion
 from robustsuite.perturbations.norms import flat
 

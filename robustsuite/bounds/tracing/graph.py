@@ -14,12 +14,12 @@ from torch.export.graph_signature import InputKind
 from torch.nn.modules.dropout import _DropoutNd
 
 from robustsuite import module_state
-from robustsuite.bounds import agreement, separation
-from robustsuite.bounds.baked import Snapshot, snapshot
-from robustsuite.bounds.calls import Call, calls_of
-from robustsuite.bounds.capture import check_capture, check_takes
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import TABLE
+from robustsuite.bounds.tracing import agreement, separation
+from robustsuite.bounds.tracing.baked import Snapshot, snapshot
+from robustsuite.bounds.tracing.calls import Call, calls_of
+from robustsuite.bounds.tracing.capture import check_capture, check_takes
 from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.perturbations import Region
 
@@ -178,7 +178,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
         example: a batch of inputs with shape (batch, *input), or a tuple for several inputs.
         sound: have all bounds of this graph hold for the network as it is computed in floating point, and not only in
             real numbers: every step is widened by a proven bound of its rounding error (see
-            `robustsuite.bounds.rounding`). Costs up to twice the time; `forward` is not available then.
+            `robustsuite.bounds.passes.rounding`). Costs up to twice the time; `forward` is not available then.
 
     Returns:
         A graph for `ibp`, `crown` and the other methods.

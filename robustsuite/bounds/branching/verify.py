@@ -17,10 +17,10 @@ from torch import Tensor
 
 from robustsuite.arguments import check_generator, check_number
 from robustsuite.bounds.arguments import Regions, check_finite, check_rows, checked
-from robustsuite.bounds.graph import Graph
-from robustsuite.bounds.input_splitting import split_inputs
-from robustsuite.bounds.neuron_splitting import split_neurons
-from robustsuite.bounds.query import Point, Query, attack
+from robustsuite.bounds.branching.beta_crown import split_neurons
+from robustsuite.bounds.branching.input_splitting import split_inputs
+from robustsuite.bounds.branching.query import Point, Query, attack
+from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 
 FEW_INPUTS = 20  # up to here, splitting inputs decides more than splitting neurons

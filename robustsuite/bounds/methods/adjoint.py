@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
 from robustsuite.bounds.program import Affine, Shape, vector_jacobian
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.graph import Graph
+from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.perturbations import Region
 from robustsuite.perturbations.norms import flat
 

@@ -16,10 +16,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from robustsuite.arguments import check_kind, check_number
-from robustsuite.bounds.adjoint import Adjoint
 from robustsuite.bounds.arguments import Regions, check_method, checked
-from robustsuite.bounds.crown import crown
-from robustsuite.bounds.graph import Graph
+from robustsuite.bounds.methods.adjoint import Adjoint
+from robustsuite.bounds.methods.crown import crown
+from robustsuite.bounds.methods.objectives import Method
 from robustsuite.bounds.program import Affine, Input, Program, Ref, Shape, Step
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum
@@ -32,7 +32,7 @@ from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.shape import Shift, expand, reshape, shift, transpose
 from robustsuite.bounds.rules.softmax import softmax
 from robustsuite.bounds.rules.table import constant_like
-from robustsuite.bounds.specs import Method
+from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import BoxRegion
 

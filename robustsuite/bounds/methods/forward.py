@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from robustsuite.bounds.arguments import Regions, checked
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.graph import Graph
-from robustsuite.bounds.ibp import step_interval
-from robustsuite.bounds.planes import Planes
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.planes import Planes
+from robustsuite.bounds.methods.objectives import as_output, output_forms
+from robustsuite.bounds.passes.intervals import step_interval
 from robustsuite.bounds.program import Affine, Input, Program
-from robustsuite.bounds.specs import as_output, output_forms
+from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Region
 from robustsuite.perturbations.norms import flat

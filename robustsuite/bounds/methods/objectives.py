@@ -1,21 +1,21 @@
-"""Objectives (rows of linear functions of the output), and certificates made from them."""
+"""Objectives: rows of linear functions of the output, whose bounds a method finishes with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from robustsuite.arguments import check_labels, check_number
-from robustsuite.bounds.arguments import Regions, check_classifier, check_method, checked
-from robustsuite.bounds.backward import MAX_MEMORY, backward_bounds, identity_form
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.graph import Graph
-from robustsuite.bounds.linear_form import Dense
+from robustsuite.bounds.arguments import Regions
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import Dense
+from robustsuite.bounds.passes.backward import MAX_MEMORY, backward_bounds, identity_form
 from robustsuite.bounds.program import Program
+from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Region
 from robustsuite.perturbations.norms import flat
@@ -110,35 +110,3 @@ def margins(num_classes: int, labels: Int[Tensor, " batch"]) -> Float[Tensor, "b
     others = torch.arange(num_classes - 1, device=labels.device).unsqueeze(0)
     others = others + (others >= labels.unsqueeze(1)).long()
     return eye[labels].unsqueeze(1) - eye[others]
-
-
-def certified(
-    net: Graph,
-    region: Regions,
-    labels: Int[Tensor, " batch"],
-    *,
-    method: Callable[..., Bounds] | None = None,
-) -> Bool[Tensor, " batch"]:
-    """Say for each example whether no input of its region changes the predicted class away from the label.
-
-    Args:
-        net: a traced classifier with outputs (batch, classes).
-        region: from `Perturbation.around`, or a tuple with one region per input.
-        labels: class of each example.
-        method: a bound method; `crown` by default.
-
-    Returns:
-        True where every margin's lower bound is above 0. False proves nothing.
-
-    Raises:
-        InvalidInput: labels or shapes do not fit.
-    """
-    from robustsuite.bounds.crown import crown
-
-    method = crown if method is None else method
-    check_method(method)
-    check_classifier(net, checked(net, region), labels)
-    objective = margins(net.output_shape[0], labels)
-    with torch.no_grad():
-        bounds = method(net, region, objective=objective, upper=False)
-    return (bounds.lower > 0).all(1)

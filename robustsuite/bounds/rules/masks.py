@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.program import Ref
 from robustsuite.errors import UnboundedOutput, UnsupportedOperator
 

@@ -12,10 +12,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.bounds import Bounds
-from robustsuite.bounds.linear_form import Dense, LinearForm, OneHot, Picks, Pieces
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.picks import OneHot, Picks
+from robustsuite.bounds.forms.pieces import Pieces
+from robustsuite.bounds.passes.rounding import rounding, underflow
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
-from robustsuite.bounds.rounding import rounding, underflow
 from robustsuite.perturbations import BoxRegion, Region
 from robustsuite.perturbations.norms import flat, pairing
 

@@ -31,8 +31,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from robustsuite.bounds import masks
-from robustsuite.bounds.bounds import Bounds
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.program import Affine, Input, Nonlinear, Step
 from robustsuite.bounds.relaxations.curve import Curve
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
@@ -42,6 +41,7 @@ from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.relaxations.s_shaped import Sigmoid
 from robustsuite.bounds.relaxations.selection import Selection
 from robustsuite.bounds.relaxations.unary import Unary
+from robustsuite.bounds.rules import masks
 from robustsuite.perturbations.norms import flat
 
 _PARTS = 4  # the network's error, the interval's (a middle and a radius), the coefficients'

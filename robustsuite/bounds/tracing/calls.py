@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from robustsuite.bounds import dtypes, masks
 from robustsuite.bounds.program import Program, Ref
-from robustsuite.bounds.rules import TABLE
+from robustsuite.bounds.rules import TABLE, masks
 from robustsuite.bounds.rules.table import Rule, handled
+from robustsuite.bounds.tracing import dtypes
 from robustsuite.errors import RobustsuiteError, UnsupportedOperator
 
 

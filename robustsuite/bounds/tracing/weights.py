@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite.arguments import check_flags, check_kind, described
-from robustsuite.bounds.capture import check_capture
-from robustsuite.bounds.graph import Graph, trace
+from robustsuite.bounds.tracing.capture import check_capture
+from robustsuite.bounds.tracing.graph import Graph, trace
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import L1, L2, BoxRegion, Linf, Region, features
 

@@ -1,0 +1,1 @@
+"""What bounds are made of: intervals, linear forms, planes."""

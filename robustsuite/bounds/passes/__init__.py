@@ -1,0 +1,1 @@
+"""Walks over a program: intervals forward, linear forms backward, refinement, ascent."""
