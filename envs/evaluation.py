@@ -14,9 +14,10 @@ import torch
 from robustsuite import seeding
 from robustsuite.arguments import check_callable, check_fields, check_flags, check_kind, check_numbers
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import Linf
+from robustsuite.perturbations import Perturbation, Scaled
 from robustsuite.report import statistics
 from robustsuite.report.statistics import Estimate
+from robustsuite.runs.metric import SHARE, Metric
 from robustsuite.runs.records import Record
 
 from . import scale
@@ -28,6 +29,12 @@ from .rollout import Rollout, rollout
 from .threads import one_thread
 
 STRONGEST = "strongest attack per episode"
+
+RETURN = Metric(name="return", kind="clean", unit="return")
+ATTACKED_RETURN = Metric(name="return", kind="attacked", unit="return")
+CERTIFIED_RETURN = Metric(name="certified_return", kind="certified", unit="return", quantity="return")
+KEPT_ACTIONS = Metric(name="kept_actions", kind="attacked", unit=SHARE)
+CERTIFIED_ACTIONS = Metric(name="certified_actions", kind="certified", unit=SHARE, quantity="kept_actions")
 _RESAMPLES = 2000
 
 
@@ -62,9 +69,9 @@ class Evaluation:
 class _Row:
     """One number before it becomes a record."""
 
-    metric: str
+    metric: Metric
     estimate: Estimate
-    perturbation: str = "none"
+    perturbation: Perturbation | None = None
     method: str = "none"
     seconds: float = 0.0
 
@@ -74,10 +81,10 @@ def evaluate(
 ) -> list[Record]:
     """Measure an agent with deterministic actions, one reset seed per episode.
 
-    Metrics: "return" (natural; under each attack; lowest of all attacks for each episode), "certified_actions" (share of
-    the natural steps at which nothing in B can change the action, by IBP and by CROWN); as details "kept_actions" (share
-    of them at which PGD does not change the action) and "certified_return" (what no adversary in B can undercut, where
-    the environment is known to be deterministic). Intervals: bootstrap over episodes.
+    Metrics: `RETURN` (natural), `ATTACKED_RETURN` (under each attack; lowest of all attacks for each episode),
+    `CERTIFIED_ACTIONS` (share of the natural steps at which nothing in B can change the action, by IBP and by CROWN); as
+    details `KEPT_ACTIONS` (share of them at which PGD does not change the action) and `CERTIFIED_RETURN` (what no adversary
+    in B can undercut, where the environment is known to be deterministic). Intervals: bootstrap over episodes.
 
     Args:
         agent: on an environment whose deviations `scale.published` knows.
@@ -95,7 +102,7 @@ def evaluate(
         natural = rollout(q, agent.env, seeds)
         rows = [
             _Row(
-                metric="return",
+                metric=RETURN,
                 estimate=statistics.mean(natural.returns),
                 seconds=time.perf_counter() - started,
             )
@@ -107,7 +114,9 @@ def evaluate(
             domain="envs",
             subject=subject,
             data=agent.env,
-            perturbation=row.perturbation,
+            perturbation=row.perturbation.describe() if row.perturbation else "none",
+            norm=row.perturbation.norm if row.perturbation else "",
+            radius=row.perturbation.radius if row.perturbation else None,
             method=row.method,
             metric=row.metric,
             seed=seed,
@@ -124,7 +133,7 @@ def _attacked_rows(
 ) -> list[_Row]:
     """Play the whole curve of each attack as one batch of episodes."""
     std = scale.published(env)
-    balls = [scale.ball(eps, std) for eps in evaluation.eps for _ in seeds]
+    balls = [scale.ball(eps, std) for eps in evaluation.eps]
     lowest = np.tile(natural.returns, (len(evaluation.eps), 1))
     rows, spent = [], 0.0
     for adversary in evaluation.adversaries:
@@ -134,30 +143,30 @@ def _attacked_rows(
             env,
             list(seeds) * len(evaluation.eps),
             adversary=adversary,
-            perturbations=balls,
+            perturbations=[ball for ball in balls for _ in seeds],
             generator=seeding.generator(seed, "attack", adversary.name),
         )
         seconds = (time.perf_counter() - started) / len(evaluation.eps)
         spent += seconds
         returns = played.returns.reshape(len(evaluation.eps), len(seeds))
         lowest = np.minimum(lowest, returns)
-        for eps, values in zip(evaluation.eps, returns, strict=True):
+        for ball, values in zip(balls, returns, strict=True):
             rows.append(
                 _Row(
-                    metric="return",
+                    metric=ATTACKED_RETURN,
                     estimate=statistics.mean(values),
-                    perturbation=scale.describe(eps),
+                    perturbation=ball,
                     method=adversary.name,
                     seconds=seconds,
                 )
             )
     if evaluation.adversaries:
-        for eps, values in zip(evaluation.eps, lowest, strict=True):
+        for ball, values in zip(balls, lowest, strict=True):
             rows.append(
                 _Row(
-                    metric="return",
+                    metric=ATTACKED_RETURN,
                     estimate=statistics.mean(values),
-                    perturbation=scale.describe(eps),
+                    perturbation=ball,
                     method=STRONGEST,
                     seconds=spent,
                 )
@@ -183,9 +192,9 @@ def _action_rows(
             seconds = time.perf_counter() - started
             rows.append(
                 _Row(
-                    metric="certified_actions",
+                    metric=CERTIFIED_ACTIONS,
                     estimate=share_of_steps(certified, natural),
-                    perturbation=scale.describe(eps),
+                    perturbation=ball,
                     method=name,
                     seconds=seconds,
                 )
@@ -196,9 +205,9 @@ def _action_rows(
                 )
                 rows.append(
                     _Row(
-                        metric="certified_return",
+                        metric=CERTIFIED_RETURN,
                         estimate=statistics.mean(values),
-                        perturbation=scale.describe(eps),
+                        perturbation=ball,
                         method=name,
                         seconds=seconds,
                     )
@@ -207,16 +216,16 @@ def _action_rows(
 
 
 def _kept_row(
-    q: QFunction, states: torch.Tensor, natural: Rollout, eps: float, ball: Linf, *, seed: int
+    q: QFunction, states: torch.Tensor, natural: Rollout, eps: float, ball: Scaled, *, seed: int
 ) -> _Row:
     started = time.perf_counter()
     attack = PGDOnQ()
     shown = attack(q, states, ball, generator=seeding.generator(seed, "kept actions", repr(eps)))
     kept = (q.greedy(shown) == q.greedy(states)).cpu().numpy()
     return _Row(
-        metric="kept_actions",
+        metric=KEPT_ACTIONS,
         estimate=share_of_steps(kept, natural),
-        perturbation=scale.describe(eps),
+        perturbation=ball,
         method=attack.name,
         seconds=time.perf_counter() - started,
     )

@@ -14,9 +14,9 @@ from gymnasium.utils import RecordConstructorArgs
 from robustsuite import seeding
 from robustsuite.arguments import check_callable, check_kind, check_number
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import Linf
+from robustsuite.perturbations import L1, L2, Linf, Scaled
 
-from . import environments
+from . import environments, scale
 from .attacks import Adversary, ensure_inside
 from .q_function import QFunction
 
@@ -47,7 +47,7 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
         env: gym.Env[Any, Any],
         *,
         adversary: Adversary,
-        perturbation: Linf,
+        perturbation: scale.Lp | Scaled,
         q: QFunction,
         seed: int = 0,
     ) -> None:
@@ -55,15 +55,16 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
         environments.check_spaces(env, vectors=True)
         super().__init__(env)
         check_callable(adversary, "adversary", "an observation attack such as PGDOnQ()")
-        check_kind(perturbation, Linf, "perturbation", "an Linf, such as scale.ball(0.1, std)")
+        check_kind(
+            perturbation, (Linf, L2, L1, Scaled), "perturbation", "a ball, such as scale.ball(0.1, std)"
+        )
         check_kind(q, QFunction, "q", "a QFunction: agent.q_function()")
         check_number("seed", seed, integer=True, least=0)
         space = env.observation_space
         assert isinstance(space, spaces.Box)
-        if perturbation.clip is not None:
-            raise InvalidInput(
-                f"clip is {perturbation.clip}; expected None: vectors have no common valid range"
-            )
+        clip = (perturbation.perturbation if isinstance(perturbation, Scaled) else perturbation).clip
+        if clip is not None:
+            raise InvalidInput(f"clip is {clip}; expected None: vectors have no common valid range")
         self._adversary, self._perturbation, self._q = adversary, perturbation, q
         self._seed = seed
         self._generator = seeding.generator(seed, "observation attack")

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.attacks.models import first_outputs
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import Linf
+from robustsuite.perturbations import L1, L2, Linf, Scaled
 
 from . import environments, scale
 from .attacks import Adversary, ensure_inside
@@ -51,7 +51,7 @@ def rollout(
     seeds: Sequence[int],
     *,
     adversary: Adversary | None = None,
-    perturbations: Sequence[Linf] = (),
+    perturbations: Sequence[scale.Lp | Scaled] = (),
     generator: torch.Generator | None = None,
 ) -> Rollout:
     """Play one episode per seed with greedy actions, the agent seeing what the adversary shows.
@@ -79,7 +79,9 @@ def rollout(
     for seed in seeds:
         check_number("seeds", seed, integer=True, least=0)
     for perturbation in perturbations:
-        check_kind(perturbation, Linf, "perturbations", "one Linf per episode: see scale.ball")
+        check_kind(
+            perturbation, (Linf, L2, L1, Scaled), "perturbations", "one ball per episode: see scale.ball"
+        )
     games = [environments.make(env) for _ in seeds]
     try:
         environments.check_spaces(games[0], vectors=True)

@@ -10,13 +10,16 @@ Source: Zhang et al. 2020 (SA-MDP), section 4 and the authors' code for the devi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from robustsuite.arguments import check_kind, check_number, check_numbers
+from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import Linf
+from robustsuite.perturbations import L1, L2, Linf, Scaled
+
+Lp = Linf | L2 | L1
 
 PUBLISHED: dict[str, tuple[float, ...]] = {
     "CartPole-v1": (0.732, 1.063, 0.122, 0.439),
@@ -56,8 +59,8 @@ def measured(states: npt.NDArray[np.floating]) -> tuple[float, ...]:
     return tuple(float(value) for value in states.std(axis=0))
 
 
-def ball(eps: float, std: tuple[float, ...]) -> Linf:
-    """Give the threat model ``|s^_i - s_i| <= eps * std_i``.
+def ball(eps: float, std: tuple[float, ...]) -> Scaled:
+    """Give the threat model ``|s^_i - s_i| <= eps * std_i``; tables call it ``Linf_std(eps)``.
 
     Args:
         eps: radius in standard deviations, >= 0.
@@ -66,25 +69,23 @@ def ball(eps: float, std: tuple[float, ...]) -> Linf:
     Raises:
         InvalidInput: a negative or infinite radius.
     """
-    check_number("eps", eps, least=0)
-    check_numbers("std", std, least=0)
-    return Linf(eps=tuple(eps * value for value in std))
+    return Scaled(Linf(eps), unit=std, name="std")
 
 
-def stacked(perturbations: Sequence[Linf]) -> Linf:
+def stacked(perturbations: Sequence[Lp | Scaled]) -> Lp:
     """Give one threat model for a batch whose rows have balls of their own; it fits batches of that many rows only.
 
     Args:
-        perturbations: one per row, each with one radius per coordinate and no clip range.
+        perturbations: one per row, of one norm, each with one radius per coordinate and no clip range.
 
     Raises:
-        InvalidInput: none given, or one with a clip range.
+        InvalidInput: none given, different norms, one radius for all coordinates, or a clip range.
     """
-    if not perturbations or any(one.clip is not None for one in perturbations):
-        raise InvalidInput(f"got {len(perturbations)} balls; expected one per row, without clip range")
-    return Linf(eps=tuple(one.eps for one in perturbations))
-
-
-def describe(eps: float) -> str:
-    """Give the text that names the ball in a table, such as ``Linf_std(0.2)``: eps counts standard deviations."""
-    return f"Linf_std({eps:g})"
+    plain = [one.in_input_units() if isinstance(one, Scaled) else one for one in perturbations]
+    alike = len({type(one) for one in plain}) == 1
+    if not alike or any(one.clip is not None or not isinstance(one.eps, tuple) for one in plain):
+        raise InvalidInput(
+            f"got {len(plain)} balls; expected one per row, of one norm, with one radius per coordinate and without clip "
+            "range: scale.ball(0.1, std)"
+        )
+    return replace(plain[0], eps=tuple(one.eps for one in plain))

@@ -55,6 +55,14 @@ class WordLinf(Perturbation):
     def describe(self) -> str:
         return f"WordLinf({self.eps:.4g})"
 
+    @property
+    def norm(self) -> str:
+        return "WordLinf"
+
+    @property
+    def radius(self) -> float:
+        return self.eps
+
 
 def word_weights(present: Tensor, *, averaged: bool) -> Float[Tensor, "batch length"]:
     """Give the weight of each position: 0 for padding; for a word 1, or 1 / the number of words.

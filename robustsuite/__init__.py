@@ -7,7 +7,7 @@ from robustsuite import lazily
 if TYPE_CHECKING:
     from robustsuite import attacks, bounds, evaluation, training
     from robustsuite.errors import RobustsuiteError
-    from robustsuite.perturbations import L0, L1, L2, Box, Linf, Substitutions
+    from robustsuite.perturbations import L0, L1, L2, Box, Linf, Scaled, Substitutions
 
 __all__ = [
     "L0",
@@ -16,6 +16,7 @@ __all__ = [
     "Box",
     "Linf",
     "RobustsuiteError",
+    "Scaled",
     "Substitutions",
     "attacks",
     "bounds",
@@ -27,7 +28,7 @@ __version__ = "0.1.0"
 # Torch takes a second to import: the command line answers Ctrl-C, and shows its help and its list, before it.
 __getattr__ = lazily.names(
     __name__,
-    perturbations="L0 L1 L2 Box Linf Substitutions",
+    perturbations="L0 L1 L2 Box Linf Scaled Substitutions",
     errors="RobustsuiteError",
     attacks="",
     bounds="",

@@ -19,10 +19,15 @@ from robustsuite.arguments import check_callable, check_fields, check_flags, che
 from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.perturbations import Perturbation, features
 from robustsuite.report.statistics import proportion
+from robustsuite.runs.metric import SHARE, Metric
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Progress, Run
 
 BoundMethod = Callable[..., bounds.Bounds]
+
+ACCURACY = Metric(name="accuracy", kind="clean", unit=SHARE)
+ROBUST_ACCURACY = Metric(name="robust_accuracy", kind="attacked", unit=SHARE, quantity="accuracy")
+CERTIFIED_ACCURACY = Metric(name="certified_accuracy", kind="certified", unit=SHARE, quantity="accuracy")
 
 
 class UnsoundCertificate(RobustsuiteError, AssertionError):
@@ -109,24 +114,26 @@ class Evaluation:
             started = time.monotonic()
             correct = self._correct(model, x, y, bar)
             seconds = time.monotonic() - started
-            records = [_record(identity, "none", "none", "accuracy", correct, seconds, len(x))]
+            records = [_record(identity, None, "none", ACCURACY, correct, seconds, len(x))]
             for perturbation in perturbations:
                 started = time.monotonic()
                 standing, queries = self._standing(model, x, y, correct, perturbation, identity.seed, bar)
                 seconds = time.monotonic() - started
-                threat, attack = perturbation.describe(), type(self.attack).__name__
+                attack = type(self.attack).__name__
                 records.append(
-                    _record(identity, threat, attack, "robust_accuracy", standing, seconds, queries)
+                    _record(identity, perturbation, attack, ROBUST_ACCURACY, standing, seconds, queries)
                 )
                 if not self.certificates:
                     continue
                 started = time.monotonic()
                 certified = self._certified(model, x, y, correct, perturbation, bar)
                 seconds = time.monotonic() - started
-                _check_sound(certified, standing, threat, attack)
+                _check_sound(certified, standing, perturbation.describe(), attack)
                 method = "+".join(method.__name__ for method in self.certificates)
                 method += ", sound" if self.sound else ""
-                records.append(_record(identity, threat, method, "certified_accuracy", certified, seconds, 0))
+                records.append(
+                    _record(identity, perturbation, method, CERTIFIED_ACCURACY, certified, seconds, 0)
+                )
         return records
 
     def _correct(self, model: nn.Module, x: Tensor, y: Tensor, bar: Progress) -> Bool[Tensor, " n"]:
@@ -199,12 +206,20 @@ def _check_sound(certified: Tensor, standing: Tensor, threat: str, attack: str) 
 
 
 def _record(
-    identity: Identity, threat: str, method: str, metric: str, holds: Tensor, seconds: float, queries: int
+    identity: Identity,
+    perturbation: Perturbation | None,
+    method: str,
+    metric: Metric,
+    holds: Tensor,
+    seconds: float,
+    queries: int,
 ) -> Record:
     return Record(
         **asdict(identity),
         **asdict(proportion(int(holds.sum()), len(holds))),
-        perturbation=threat,
+        perturbation=perturbation.describe() if perturbation else "none",
+        norm=perturbation.norm if perturbation else "",
+        radius=perturbation.radius if perturbation else None,
         method=method,
         metric=metric,
         seconds=seconds,

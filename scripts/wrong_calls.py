@@ -27,7 +27,7 @@ from robustsuite.envs.rollout import rollout
 from robustsuite.envs.sa_dqn import SADQN
 from robustsuite.envs.tabular import TabularMDP
 from robustsuite.envs.validation import Validation
-from robustsuite.evaluation import Evaluation, Identity
+from robustsuite.evaluation import ACCURACY, Evaluation, Identity
 from robustsuite.nlp import LSTMPooling, MeanPooling, SentenceClassifier, Vocabulary, WordLinf, load_text
 from robustsuite.report import page, statistics
 from robustsuite.runs import checkpoints, records
@@ -346,13 +346,13 @@ def _training() -> dict[str, Call]:
 
 def _files(folder: Path) -> dict[str, Call]:
     row: dict[str, Any] = {
-        "domain": "d", "subject": "s", "data": "d", "perturbation": "none", "method": "none", "metric": "accuracy",
+        "domain": "d", "subject": "s", "data": "d", "perturbation": "none", "method": "none", "metric": ACCURACY,
         "value": 0.5, "low": 0.4, "high": 0.6, "n": 10, "seed": 0,
     }  # fmt: skip
     changes: dict[str, dict[str, Any]] = {
         "value NaN": {"value": _NAN}, "value of a text": {"value": "0.5"}, "value outside": {"value": 0.9}, "n 0": {"n": 0},
         "n 1.5": {"n": 1.5}, "seed -1": {"seed": -1}, "seconds NaN": {"seconds": _NAN}, "queries -1": {"queries": -1},
-        "low of a text": {"low": "0"},
+        "low of a text": {"low": "0"}, "metric of a text": {"metric": "accuracy"}, "radius -1": {"radius": -1.0},
     }  # fmt: skip
     images = torch.zeros(2, 1, 4, 4)
 

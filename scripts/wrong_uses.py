@@ -29,6 +29,7 @@ import torch
 from robustsuite import recipes
 from robustsuite.commands.cli import main as command
 from robustsuite.errors import RobustsuiteError
+from robustsuite.evaluation import ACCURACY
 from robustsuite.runs import records
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
@@ -272,7 +273,7 @@ def _prepare(root: Path) -> dict[str, Path]:
     (places["links"] / "linked").symlink_to(root / "given" / "empty")
     recipe = recipes.discover().find("digits-standard")
     row = Record(
-        domain="vision", subject="net", data="digits", perturbation="none", method="none", metric="accuracy",
+        domain="vision", subject="net", data="digits", perturbation="none", method="none", metric=ACCURACY,
         value=0.9, low=0.8, high=1.0, n=10, seed=0,
     )  # fmt: skip
     for name in ("cut", "deep", "binary", "stranger", "whole", "torn", "untrained"):

@@ -430,7 +430,8 @@ def _show(run_dirs: list[Path], page: Path) -> int:
 
     content = pages.collect(run_dirs)
     pages.write(content, page)
-    console.out.print(terminal.table(content))
+    for table in terminal.tables(content):
+        console.out.print(table)
     for violation in content.violations:
         console.say(f"error: {violation}")
     console.say(f"report: {page}")

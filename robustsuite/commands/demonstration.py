@@ -73,7 +73,8 @@ def run(out: Path, *, seed: int, device: str, jobs: int, resume: bool) -> int:
     content = page.collect(done, title="robustsuite demo") if done else None
     if content is not None:
         page.write(content, out / "report.html")
-        console.out.print(terminal.table(content))
+        for table in terminal.tables(content):
+            console.out.print(table)
     problems = failures + list(content.violations if content is not None else ())
     for line in problems:
         console.say(f"error: {line}")

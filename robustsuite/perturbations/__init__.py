@@ -9,6 +9,7 @@ from robustsuite.perturbations.box import Box, BoxRegion
 from robustsuite.perturbations.lp import L1, L2, Linf
 from robustsuite.perturbations.perturbation import Perturbation
 from robustsuite.perturbations.region import Region, Take
+from robustsuite.perturbations.scaled import Scaled
 from robustsuite.perturbations.sparse import L0, SparseRegion
 from robustsuite.perturbations.substitutions import SubstitutionRegion, Substitutions
 
@@ -22,6 +23,7 @@ __all__ = [
     "Linf",
     "Perturbation",
     "Region",
+    "Scaled",
     "SparseRegion",
     "SubstitutionRegion",
     "Substitutions",

@@ -108,6 +108,11 @@ def short(value: PerFeature) -> str:
     return f"{float(values.min()):.4g}..{float(values.max()):.4g}"
 
 
+def largest(value: PerFeature) -> float:
+    """Give a number, or the greatest of several."""
+    return float(torch.as_tensor(value, dtype=torch.float64).max())
+
+
 def spread(value: PerFeature, x: Tensor, name: str) -> Tensor:
     """Give the numbers for each example of the batch `x`, in its shape, dtype and device.
 
@@ -169,6 +174,8 @@ def check_batch(x: object, name: str) -> None:
 def check_fits(perturbation: object, shape: Sequence[int], name: str) -> None:
     """Check that numbers per feature in a perturbation have the shape of one example, before any example is there.
 
+    A perturbation inside of another one is checked too.
+
     Raises:
         InvalidInput: they do not; the message calls the perturbation `name`.
     """
@@ -177,3 +184,5 @@ def check_fits(perturbation: object, shape: Sequence[int], name: str) -> None:
         value = getattr(perturbation, field.name)
         if field.type == "PerFeature" and isinstance(value, tuple):
             spread(value, example, f"{name}: {field.name}")
+        elif is_dataclass(value):
+            check_fits(value, shape, name)

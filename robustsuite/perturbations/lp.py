@@ -55,6 +55,14 @@ class _Lp(Perturbation):
     def describe(self) -> str:
         return f"{type(self).__name__}({features.short(self.eps)})"
 
+    @property
+    def norm(self) -> str:
+        return type(self).__name__
+
+    @property
+    def radius(self) -> float:
+        return features.largest(self.eps)
+
     def _ends(self, x: Tensor, unit: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         features.check_finite(x)
         scale = features.spread(self.eps, x, "eps")

@@ -31,3 +31,13 @@ class Perturbation(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Give a short text for tables, such as ``Linf(0.03)``."""
+
+    @property
+    def norm(self) -> str:
+        """What the radius is a radius in, such as "Linf"; "" where there is no radius. Curves join those of one norm."""
+        return ""
+
+    @property
+    def radius(self) -> float | None:
+        """The radius (the largest, if it differs by feature) or the budget, or None where there is none."""
+        return None

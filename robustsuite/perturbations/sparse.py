@@ -139,3 +139,11 @@ class L0(Perturbation):
 
     def describe(self) -> str:
         return f"L0({self.budget})"
+
+    @property
+    def norm(self) -> str:
+        return "L0"
+
+    @property
+    def radius(self) -> float:
+        return self.budget

@@ -270,6 +270,14 @@ class Substitutions(Perturbation):
     def describe(self) -> str:
         return f"Substitutions({'any' if self.budget is None else self.budget})"
 
+    @property
+    def norm(self) -> str:
+        return "Substitutions"
+
+    @property
+    def radius(self) -> float | None:
+        return self.budget
+
 
 def synonym_numbers(
     synonyms: Mapping[str, Sequence[str]], vocabulary: Mapping[str, int], *, most: int | None = None

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from robustsuite.report import summary
+from robustsuite.report.summary import KINDS
 from robustsuite.runs.records import Record
 
 _MARKS = {
@@ -58,24 +59,23 @@ class Figure:
 
 
 def curves(records: Sequence[Record]) -> list[Figure]:
-    """Draw value over radius, one figure per domain, data, norm and family of metrics, one panel per subject."""
+    """Draw value over radius, one figure per domain, data, norm and quantity, one panel per subject."""
     groups: dict[tuple[str, str, str, str], dict[tuple[str, int], list[Record]]] = {}
     for record in records:
-        found = summary.radius(record.perturbation)
-        if found is not None:
-            key = (record.domain, record.data, found[0], summary.family(record))
+        if record.metric.kind in _STYLES and record.radius is not None and math.isfinite(record.radius):
+            key = (record.domain, record.data, record.norm, record.metric.quantity)
             groups.setdefault(key, {}).setdefault((record.subject, record.seed), []).append(record)
     cleans = {
-        (record.domain, record.data, summary.family(record), record.subject, record.seed): record
+        (record.domain, record.data, record.metric.quantity, record.subject, record.seed): record
         for record in records
-        if summary.kind(record) == "clean"
+        if record.metric.kind == "clean"
     }
     figures = []
-    for (domain, data, norm, family), subjects in groups.items():
+    for (domain, data, norm, quantity), subjects in groups.items():
         several_seeds = len({seed for _, seed in subjects}) > 1
         everything = [record for group in subjects.values() for record in group]
         paired = {
-            (subject, seed): cleans.get((domain, data, family, subject, seed)) for subject, seed in subjects
+            (subject, seed): cleans.get((domain, data, quantity, subject, seed)) for subject, seed in subjects
         }
         everything += [record for record in paired.values() if record is not None]
         limits = _limits(everything)
@@ -85,21 +85,16 @@ def curves(records: Sequence[Record]) -> list[Figure]:
                 svg=_panel(
                     group,
                     paired[subject, seed],
-                    share=summary.is_share(group[0]),
                     limits=limits,
-                    salt=f"{domain} {data} {norm} {family} {subject} {seed}",
+                    salt=f"{domain} {data} {norm} {quantity} {subject} {seed}",
                 ),
             )
             for (subject, seed), group in subjects.items()
         )
-        kinds = tuple(
-            kind
-            for kind in ("clean", "attacked", "certified")
-            if any(summary.kind(record) == kind for record in everything)
-        )
+        kinds = tuple(kind for kind in KINDS if any(record.metric.kind == kind for record in everything))
         figures.append(
             Figure(
-                title=f"{family} on {data}",
+                title=f"{summary.spaced(quantity)} on {data}",
                 domain=domain,
                 radius=f"{norm} radius",
                 kinds=kinds,
@@ -111,7 +106,7 @@ def curves(records: Sequence[Record]) -> list[Figure]:
 
 def _limits(records: Sequence[Record]) -> tuple[float, float]:
     """Give the common vertical range of a figure's panels."""
-    if summary.is_share(records[0]):
+    if records[0].metric.is_share:
         return 0.0, 1.0
     ends = [
         end for record in records for end in (record.low, record.high, record.value) if math.isfinite(end)
@@ -121,9 +116,7 @@ def _limits(records: Sequence[Record]) -> tuple[float, float]:
     return low - (margin if low < 0 else 0), high + (margin if high > 0 else 0)
 
 
-def _panel(
-    records: Sequence[Record], clean: Record | None, *, share: bool, limits: tuple[float, float], salt: str
-) -> str:
+def _panel(records: Sequence[Record], clean: Record | None, *, limits: tuple[float, float], salt: str) -> str:
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Drawing
@@ -135,8 +128,8 @@ def _panel(
         FigureCanvasSVG(drawing)
         axes = drawing.subplots()
         for kind, (colour, marker) in _STYLES.items():
-            points = _points([record for record in records if summary.kind(record) == kind], kind)
-            if points and clean is not None and summary.family(clean) == summary.family(points[0][1]):
+            points = _points([record for record in records if record.metric.kind == kind])
+            if points and clean is not None:
                 points = [(0.0, clean), *points]  # at radius 0 all three are the same
             if not points:
                 continue
@@ -153,7 +146,7 @@ def _panel(
         axes.set_xlim(left=0)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        if share:
+        if records[0].metric.is_share:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(visible=True, axis="y", color=_LINE, linewidth=0.8)
         axes.set_axisbelow(True)
@@ -166,17 +159,14 @@ def _panel(
     return _for_page(file.getvalue())
 
 
-def _points(records: Sequence[Record], kind: str) -> list[tuple[float, Record]]:
+def _points(records: Sequence[Record]) -> list[tuple[float, Record]]:
     """Give one record per radius: the strongest attack, or the best certificate."""
-    best: dict[float, Record] = {}
+    radii: dict[float, list[Record]] = {}
     for record in records:
-        found = summary.radius(record.perturbation)
-        if found is None:
-            continue
-        present = best.get(found[1])
-        if present is None or (record.value < present.value) == (kind == "attacked"):
-            best[found[1]] = record
-    return sorted(best.items())
+        if record.radius is not None:
+            radii.setdefault(record.radius, []).append(record)
+    pick = summary.worst if records and records[0].metric.kind == "attacked" else summary.best
+    return [(radius, found) for radius in sorted(radii) if (found := pick(radii[radius])) is not None]
 
 
 def _for_page(svg: str) -> str:

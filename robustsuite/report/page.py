@@ -101,6 +101,7 @@ def render(content: Content) -> str:
     return environment.from_string(source).render(
         content=content,
         rows=summary.rows(everything),
+        others=summary.others(everything),
         figures=figures.curves(everything),
         columns=records.COLUMNS,
         versions=sorted({record.versions for record in everything}),
@@ -109,8 +110,7 @@ def render(content: Content) -> str:
         text=summary.text,
         value=summary.value_text,
         interval=summary.interval_text,
-        kind=summary.kind,
-        is_share=summary.is_share,
+        spaced=summary.spaced,
     )
 
 

@@ -3,114 +3,146 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 from robustsuite.runs.records import Record
 
-_RADIUS = re.compile(r"(?P<norm>\w+)\((?:\S+?\.\.)?(?P<eps>[-+\d.e]+)\)")
-_ACCURACIES = {"accuracy", "robust_accuracy", "certified_accuracy"}
+KINDS = ("clean", "attacked", "certified")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One subject under one perturbation.
+    """One quantity of one subject under one perturbation.
 
     Args:
+        quantity: see `Metric`.
         clean: without perturbation.
-        attacked: the lowest value that any attack reached.
-        certified: the highest value that any certificate gives.
+        attacked: the worst value that any attack reached.
+        certified: the best value that any certificate gives.
     """
 
     domain: str
     subject: str
     data: str
     seed: int
+    quantity: str
     perturbation: str
     clean: Record | None
     attacked: Record | None
     certified: Record | None
 
-
-def kind(record: Record) -> str:
-    """Say whether a record is "clean", "attacked" or "certified"."""
-    if record.metric.startswith("certified"):
-        return "certified"
-    return "clean" if record.perturbation == "none" else "attacked"
+    @property
+    def place(self) -> str:
+        """What a section of a table is about."""
+        return f"{self.domain}, {self.data}: {spaced(self.quantity)}"
 
 
-def family(record: Record) -> str:
-    """Give what is measured, whether clean, attacked or certified: records of one family share an axis."""
-    return "accuracy" if record.metric in _ACCURACIES else record.metric.replace("_", " ")
-
-
-def is_share(record: Record) -> bool:
-    """Say whether a record's value is a share of n, shown in percent."""
-    return (
-        "accuracy" in record.metric or record.metric.startswith("certified") or record.metric.endswith("rate")
-    )
-
-
-def radius(perturbation: str) -> tuple[str, float] | None:
-    """Read the norm and the radius (the largest, if it differs by feature) from `Perturbation.describe()`.
-
-    Example:
-        >>> radius("Linf(0.03)"), radius("Linf(0.01..0.2)"), radius("none")
-        (('Linf', 0.03), ('Linf', 0.2), None)
-    """
-    found = _RADIUS.fullmatch(perturbation)
-    return (found["norm"], float(found["eps"])) if found else None
+def spaced(name: str) -> str:
+    """Give a metric's name or quantity as words."""
+    return name.replace("_", " ")
 
 
 def rows(records: Iterable[Record]) -> list[Row]:
-    """Put clean, attacked and certified of each subject and perturbation into one row, in the order met."""
-    subjects: dict[tuple[str, str, str, int], list[Record]] = {}
+    """Put clean, attacked and certified of each subject, quantity and perturbation into one row.
+
+    What belongs together stands together, in the order met: quantities of the same data, subjects of the same quantity.
+    Metrics of kind "other" are left to `others`.
+    """
+    places: dict[tuple[str, str], dict[str, dict[tuple[str, int], list[Record]]]] = {}
     for record in records:
-        key = (record.domain, record.subject, record.data, record.seed)
-        subjects.setdefault(key, []).append(record)
-    found: list[Row] = []
-    for (domain, subject, data, seed), group in subjects.items():
-        clean = next((record for record in group if kind(record) == "clean"), None)
-        names = dict.fromkeys(record.perturbation for record in group if kind(record) != "clean")
-        for name in sorted(names, key=lambda name: radius(name) or (name, 0.0)) or ["none"]:
-            here = [record for record in group if record.perturbation == name]
-            attacked = [record for record in here if kind(record) == "attacked"]
-            certified = [record for record in here if kind(record) == "certified"]
-            found.append(
-                Row(
-                    domain=domain,
-                    subject=subject,
-                    data=data,
-                    seed=seed,
-                    perturbation=name,
-                    clean=clean,
-                    attacked=min(attacked, key=lambda record: record.value, default=None),
-                    certified=max(certified, key=lambda record: record.value, default=None),
-                )
+        if record.metric.kind in KINDS:
+            quantities = places.setdefault((record.domain, record.data), {})
+            subjects = quantities.setdefault(record.metric.quantity, {})
+            subjects.setdefault((record.subject, record.seed), []).append(record)
+    return [
+        row
+        for (domain, data), quantities in places.items()
+        for quantity, subjects in quantities.items()
+        for (subject, seed), group in subjects.items()
+        for row in _rows_of(group, domain=domain, data=data, quantity=quantity, subject=subject, seed=seed)
+    ]
+
+
+def _rows_of(
+    group: Sequence[Record], *, domain: str, data: str, quantity: str, subject: str, seed: int
+) -> list[Row]:
+    clean = best([record for record in group if record.metric.kind == "clean"])
+    threats = {record.perturbation: record for record in group if record.metric.kind != "clean"}
+    found = []
+    for name in sorted(threats, key=lambda name: _order(threats[name])) or ["none"]:
+        here = [record for record in group if record.perturbation == name]
+        found.append(
+            Row(
+                domain=domain,
+                subject=subject,
+                data=data,
+                seed=seed,
+                quantity=quantity,
+                perturbation=name,
+                clean=clean,
+                attacked=worst([record for record in here if record.metric.kind == "attacked"]),
+                certified=best([record for record in here if record.metric.kind == "certified"]),
             )
+        )
     return found
 
 
-def violations(records: Sequence[Record]) -> list[str]:
-    """Give one line for each place where certified <= attacked <= clean accuracy does not hold.
+def _order(record: Record) -> tuple[str, float, str]:
+    """Order threat models by norm, then radius."""
+    return record.norm, -1.0 if record.radius is None else record.radius, record.perturbation
 
-    It holds for every subject, perturbation and set of examples: an attacked example counts as right only if it is
-    right unattacked, and no attack breaks a certified one. A violation is an error in a bound, an attack or a
-    measurement.
+
+def best(records: Sequence[Record]) -> Record | None:
+    """Give the record with the best value, the first of equals, or None."""
+
+    def better(one: Record, other: Record) -> Record:
+        return other if one.metric.beats(other.value, one.value) else one
+
+    return reduce(better, records) if records else None
+
+
+def worst(records: Sequence[Record]) -> Record | None:
+    """Give the record with the worst value, the first of equals, or None."""
+
+    def worse(one: Record, other: Record) -> Record:
+        return other if one.metric.beats(one.value, other.value) else one
+
+    return reduce(worse, records) if records else None
+
+
+def others(records: Iterable[Record]) -> list[Record]:
+    """Give the records that are neither clean nor attacked nor certified."""
+    return [record for record in records if record.metric.kind == "other"]
+
+
+def violations(records: Sequence[Record]) -> list[str]:
+    """Give one line for each place where certified, attacked and clean values cannot all be true.
+
+    For every subject, perturbation and set of examples, what is certified of a quantity is not better than what an attack
+    left of it or than its clean value. A share is not better under attack than without one either: an attacked example counts
+    as right only if it is right unattacked. (An attack may well raise a return by chance.) A violation is an error in a bound,
+    an attack or a measurement.
     """
     found: list[str] = []
-    for row in rows(record for record in records if family(record) == "accuracy"):
-        ordered = [record for record in (row.certified, row.attacked, row.clean) if record is not None]
-        for index, low in enumerate(ordered):
-            for high in ordered[index + 1 :]:
-                if low.value > high.value + 1e-9:
-                    sizes = "" if low.n == high.n else f" (measured on {low.n} and {high.n} examples)"
-                    found.append(
-                        f"'{row.subject}' on {row.data} (seed {row.seed}) under {row.perturbation}: "
-                        f"{_label(low)} {low.value:.4f} is above {_label(high)} {high.value:.4f}{sizes}; "
-                        "expected certified <= attacked <= clean: one of the two is wrong"
-                    )
+    for row in rows(records):
+        for low, high in (
+            (row.certified, row.attacked),
+            (row.certified, row.clean),
+            (row.attacked, row.clean),
+        ):
+            if low is None or high is None or not (low is row.certified or low.metric.is_share):
+                continue
+            slack = 1e-9 * (1 + abs(high.value))
+            if low.metric.beats(low.value, high.value) and abs(low.value - high.value) > slack:
+                sizes = "" if low.n == high.n else f" (measured on {low.n} and {high.n} examples)"
+                beyond, order = ("above", "<=") if low.metric.better == "higher" else ("below", ">=")
+                found.append(
+                    f"{spaced(row.quantity)} of '{row.subject}' on {row.data} (seed {row.seed}) under {row.perturbation}: "
+                    f"{_label(low)} {low.value:.4f} is {beyond} {_label(high)} {high.value:.4f}{sizes}; "
+                    f"expected certified {order} attacked {order} clean: one of the two is wrong"
+                )
     return found
 
 
@@ -133,16 +165,17 @@ def value_text(record: Record | None, *, digits: int = 1) -> str:
     """Give a value alone. See `text`."""
     if record is None:
         return "–"
-    return f"{record.value * 100:.{digits}f}%" if is_share(record) else f"{record.value:.{digits}f}"
+    return f"{record.value * 100:.{digits}f}%" if record.metric.is_share else f"{record.value:.{digits}f}"
 
 
 def interval_text(record: Record | None, *, digits: int = 1) -> str:
     """Give the interval alone, as "91.2–96.0"; nothing where there is none."""
     if record is None or math.isnan(record.low) or math.isnan(record.high):
         return ""
-    scale = 100 if is_share(record) else 1
+    scale = 100 if record.metric.is_share else 1
     return f"{record.low * scale:.{digits}f}–{record.high * scale:.{digits}f}"
 
 
 def _label(record: Record) -> str:
-    return f"{kind(record)} ({record.method})" if record.method != "none" else kind(record)
+    kind = record.metric.kind
+    return f"{kind} ({record.method})" if record.method != "none" else kind

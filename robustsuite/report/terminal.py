@@ -1,6 +1,8 @@
-"""The results as one table on the terminal, made for 80 columns."""
+"""The results as tables on the terminal, made for 80 columns."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich.table import Table
 
@@ -8,27 +10,64 @@ from robustsuite.report import summary
 from robustsuite.report.page import Content
 
 
-def table(content: Content) -> Table:
-    """Give clean, attacked and certified per subject and perturbation, with 95% intervals."""
-    drawn = Table(box=None, title=content.title, title_style="bold", title_justify="left", pad_edge=False)
-    drawn.add_column("subject")
-    drawn.add_column("perturbation", no_wrap=True)
-    for title, style in (("clean", ""), ("attacked", "yellow"), ("certified", "cyan")):
-        drawn.add_column(title, justify="right", style=style, no_wrap=True)
-    place = subject = ""
+def tables(content: Content) -> list[Table]:
+    """Give clean, attacked and certified side by side, a table for each quantity, and all else that was measured."""
     several_seeds = len({record.seed for record in content.records}) > 1
+    places: dict[str, list[tuple[str, ...]]] = {}
+    subjects: dict[str, str] = {}
     for row in summary.rows(content.records):
-        if f"{row.domain}, {row.data}" != place:
-            place, subject = f"{row.domain}, {row.data}", ""
-            drawn.add_row()
-            drawn.add_row(f"[bold]{place}[/bold]")
         title = f"{row.subject}, seed {row.seed}" if several_seeds else row.subject
-        same, subject = title == subject, title
-        drawn.add_row(
-            "" if same else f"  {title}",
-            row.perturbation,
-            "" if same else summary.text(row.clean, digits=0),
-            summary.text(row.attacked, digits=0),
-            summary.text(row.certified, digits=0),
+        same = subjects.get(row.place) == title
+        subjects[row.place] = title
+        places.setdefault(row.place, []).append(
+            (
+                "" if same else title,
+                row.perturbation,
+                "" if same else summary.text(row.clean, digits=0),
+                summary.text(row.attacked, digits=0),
+                summary.text(row.certified, digits=0),
+            )
         )
+    everything = [cells for rows in places.values() for cells in rows]
+    widths = [max(len(cells[column]) for cells in everything) for column in range(5)] if everything else []
+    drawn = [_compared(place, rows, widths, head=not i) for i, (place, rows) in enumerate(places.items())]
+    return [*drawn, *([others] if (others := _others(content)).row_count else [])]
+
+
+_SUBJECT = 22
+"""The widest that subjects get: longer ones go on in the next line."""
+
+
+def _compared(place: str, rows: Sequence[tuple[str, ...]], widths: Sequence[int], *, head: bool) -> Table:
+    """Give the table of one quantity, as wide as the others.
+
+    Args:
+        place: its title.
+        rows: their cells.
+        widths: of the five columns, over all tables.
+        head: whether the columns' titles are shown.
+    """
+    drawn = Table(
+        box=None, title=place, title_style="bold", title_justify="left", pad_edge=False, show_header=head
+    )
+    drawn.add_column("subject", width=min(_SUBJECT, widths[0]))
+    drawn.add_column("perturbation", no_wrap=True, width=max(widths[1], len("perturbation")))
+    for title, style, width in zip(summary.KINDS, ("", "yellow", "cyan"), widths[2:], strict=True):
+        drawn.add_column(title, justify="right", style=style, no_wrap=True, width=max(width, len(title)))
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
+
+
+def _others(content: Content) -> Table:
+    """Give the numbers that are neither clean nor attacked nor certified."""
+    drawn = Table(
+        box=None, title="other measurements", title_style="bold", title_justify="left", pad_edge=False
+    )
+    for title in ("subject", "data", "metric", "perturbation"):
+        drawn.add_column(title)
+    drawn.add_column("value", justify="right", no_wrap=True)
+    for record in summary.others(content.records):
+        name = summary.spaced(record.metric.name)
+        drawn.add_row(record.subject, record.data, name, record.perturbation, summary.text(record))
     return drawn

@@ -7,16 +7,17 @@ report draws them.
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.runs import files
+from robustsuite.runs.metric import Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,11 +46,13 @@ class Record:
         data: the data set or environment, with the split where there is one, such as "digits/test".
         perturbation: `Perturbation.describe()`, or "none".
         method: the attack's or certificate's name, or "none".
-        metric: "accuracy", "robust_accuracy", "certified_accuracy", "return", "certified_actions", ...
+        metric: what the number measures.
         value: the number, finite.
         low, high: its 95% interval, low <= value <= high; NaN where there is none.
         n: the number of examples, episodes or decisions behind it, >= 1.
         seed: of the run, >= 0.
+        norm: `Perturbation.norm`: what the radius is a radius in; "" where there is none.
+        radius: `Perturbation.radius`, >= 0 (infinity for one without end), or None.
         seconds: time spent on the measurement, >= 0.
         queries: model calls, counted per example, >= 0.
         recipe: the name of the recipe that gives the number again.
@@ -64,19 +67,23 @@ class Record:
     data: str
     perturbation: str
     method: str
-    metric: str
+    metric: Metric
     value: float
     low: float
     high: float
     n: int
     seed: int
+    norm: str = ""
+    radius: float | None = None
     seconds: float = 0.0
     queries: int = 0
     recipe: str = ""
     versions: str = field(default_factory=versions)
 
     def __post_init__(self) -> None:
-        where = f"record of {self.metric} of '{self.subject}'"
+        expected = "a Metric(name=..., kind=..., unit=...)"
+        check_kind(self.metric, Metric, f"metric of a record of '{self.subject}'", expected)
+        where = f"record of {self.metric.name} of '{self.subject}'"
         check_number(f"value of the {where}", self.value)
         for name in ("low", "high"):
             check_kind(
@@ -93,18 +100,53 @@ class Record:
         for name in ("seed", "queries"):
             check_number(f"{name} of the {where}", getattr(self, name), integer=True, least=0)
         check_number(f"seconds of the {where}", self.seconds, least=0)
+        check_number(f"radius of the {where}", self.radius, least=0, endless=True, optional=True)
 
     @property
     def key(self) -> tuple[str | int, ...]:
         """What makes a record the same measurement as another: all but the numbers."""
         return (
-            *(self.domain, self.subject, self.data, self.perturbation, self.method, self.metric),
+            *(self.domain, self.subject, self.data, self.perturbation, self.method, self.metric.name),
             *(self.seed, self.recipe),
         )
 
 
-COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Record))
+_METRIC = {"name": "metric", "quantity": "quantity", "kind": "kind", "unit": "unit", "better": "better"}
+"""A metric's fields, and their columns."""
+
+
+def _columns() -> dict[str, str]:
+    """Give the types of all columns by name, in order: a metric's fields stand where the metric does."""
+    columns: dict[str, str] = {}
+    for column in fields(Record):
+        if column.name == "metric":
+            columns |= dict.fromkeys(_METRIC.values(), "str")
+        else:
+            columns[column.name] = str(column.type)
+    return columns
+
+
+COLUMNS: tuple[str, ...] = tuple(_columns())
 """The columns of a results table, in order."""
+
+
+def to_row(record: Record) -> dict[str, Any]:
+    """Give a record as plain values by column."""
+    row = {column.name: getattr(record, column.name) for column in fields(Record)}
+    metric = row.pop("metric")
+    row |= {column: getattr(metric, name) for name, column in _METRIC.items()}
+    return {column: row[column] for column in COLUMNS}
+
+
+def from_row(row: Mapping[str, Any]) -> Record:
+    """Give the record that `to_row` made a row of.
+
+    Raises:
+        InvalidInput: a value outside its range.
+    """
+    rest = {column: value for column, value in row.items() if column not in _METRIC.values()}
+    metric = Metric(**{name: row[column] for name, column in _METRIC.items()})
+    return Record(metric=metric, **rest)
 
 
 def write(records: Iterable[Record], path: Path) -> None:
@@ -119,7 +161,7 @@ def write(records: Iterable[Record], path: Path) -> None:
     found = list(records)
     for record in found:
         check_kind(record, Record, "records", "a list of Record(...)")
-    rows = [asdict(record) for record in found]
+    rows = [to_row(record) for record in found]
     table = pa.Table.from_pylist(rows, schema=_schema())
     with files.replacing(path) as temporary:
         pq.write_table(table, temporary)
@@ -146,10 +188,10 @@ def read(path: Path) -> list[Record]:
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise InvalidInput(
-            f"records file '{path}' has columns {table.column_names}; '{missing[0]}' is missing; {again}"
+            f"records file '{path}' lacks the column '{missing[0]}': it was written by an older version, or is none; {again}"
         )
     try:
-        return [Record(**row) for row in table.select(list(COLUMNS)).cast(_schema()).to_pylist()]
+        return [from_row(row) for row in table.select(list(COLUMNS)).cast(_schema()).to_pylist()]
     except (TypeError, ValueError) as error:
         raise InvalidInput(f"records file '{path}' holds a wrong row: {error}; {again}") from None
 
@@ -171,11 +213,11 @@ def to_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Give the records as a data frame with the columns `COLUMNS`."""
     import pandas as pd
 
-    return pd.DataFrame([asdict(record) for record in records], columns=list(COLUMNS))
+    return pd.DataFrame([to_row(record) for record in records], columns=list(COLUMNS))
 
 
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    kinds = {"str": pa.string(), "float": pa.float64(), "int": pa.int64()}
-    return pa.schema([(column.name, kinds[str(column.type)]) for column in fields(Record)])
+    kinds = {"str": pa.string(), "float": pa.float64(), "float | None": pa.float64(), "int": pa.int64()}
+    return pa.schema([(column, kinds[kind]) for column, kind in _columns().items()])

@@ -72,7 +72,7 @@ def test_an_adversary_that_leaves_its_budget_is_named() -> None:
     ball = scale.ball(0.1, STD)
     shown = STATES.clone()
     shown[1, 3] += 0.1 * STD[3] + 1e-3
-    with pytest.raises(InvalidInput, match=r"adversary 'greedy' left Linf\(.*\) at state 1"):
+    with pytest.raises(InvalidInput, match=r"adversary 'greedy' left Linf_std\(0.1\) at state 1"):
         ensure_inside(shown, STATES, ball, name="greedy")
     with pytest.raises(InvalidInput, match="shape"):
         ensure_inside(STATES[:1], STATES, ball, name="short")

@@ -30,7 +30,9 @@ def records() -> list[Record]:
 
 
 def value(records: list[Record], metric: str, perturbation: str, method: str) -> float:
-    (record,) = (r for r in records if (r.metric, r.perturbation, r.method) == (metric, perturbation, method))
+    (record,) = (
+        r for r in records if (r.metric.name, r.perturbation, r.method) == (metric, perturbation, method)
+    )
     return record.value
 
 
@@ -52,7 +54,7 @@ def test_records_say_on_what_and_how_many(records: list[Record]) -> None:
     assert {r.domain for r in records} == {"envs"}
     assert {r.data for r in records} == {"CartPole-v1"}
     assert all(r.low <= r.value <= r.high for r in records)
-    assert {r.n for r in records if r.metric == "return"} == {3}
+    assert {r.n for r in records if r.metric.name == "return"} == {3}
     assert len({r.key for r in records}) == len(records)
 
 
@@ -60,8 +62,13 @@ def test_details_are_left_out_unless_asked_for(records: list[Record]) -> None:
     plain = evaluate(
         controller(), Evaluation(episodes=1, eps=(0.05,), adversaries=()), subject="controller", seed=0
     )
-    assert {r.metric for r in plain} == {"return", "certified_actions"}
-    assert {r.metric for r in records} == {"return", "certified_actions", "certified_return", "kept_actions"}
+    assert {r.metric.name for r in plain} == {"return", "certified_actions"}
+    assert {r.metric.name for r in records} == {
+        "return",
+        "certified_actions",
+        "certified_return",
+        "kept_actions",
+    }
 
 
 def test_same_seed_same_records(records: list[Record]) -> None:

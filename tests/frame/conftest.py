@@ -26,6 +26,7 @@ from robustsuite import Linf
 from robustsuite.runs import checkpoints
 from robustsuite.errors import InvalidInput
 from robustsuite.recipes import Family, Recipe, catalogue
+from robustsuite.evaluation import ACCURACY, CERTIFIED_ACCURACY, ROBUST_ACCURACY
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
 from robustsuite.sources import Included
@@ -66,12 +67,12 @@ class Count(Recipe):
         count = checkpoints.load(run.checkpoints / "last.safetensors").tensors["count"]
         print("a library that talks")
         row = dict(domain="toy", subject="counter", data=f"{count:.0f} steps", n=10, seed=self.seed, recipe=self.name)
-        eps = self.perturbation.describe()
+        eps = dict(perturbation=self.perturbation.describe(), norm=self.perturbation.norm, radius=self.perturbation.radius)
         return [
-            Record(**row, perturbation="none", method="none", metric="accuracy", value=0.9, low=0.6, high=1.0),
-            Record(**row, perturbation=eps, method="PGD", metric="robust_accuracy", value=0.7, low=0.4, high=0.9),
+            Record(**row, perturbation="none", method="none", metric=ACCURACY, value=0.9, low=0.6, high=1.0),
+            Record(**row, **eps, method="PGD", metric=ROBUST_ACCURACY, value=0.7, low=0.4, high=0.9),
             Record(
-                **row, perturbation=eps, method="IBP", metric="certified_accuracy",
+                **row, **eps, method="IBP", metric=CERTIFIED_ACCURACY,
                 value=self.certified, low=0.0, high=1.0,
             ),
         ]

@@ -82,7 +82,9 @@ import resource, signal, sys
 from pathlib import Path
 import torch
 from robustsuite.runs import checkpoints, files, records
+from robustsuite.runs.metric import Metric
 from robustsuite.runs.run import Run
+METRIC = Metric(name="accuracy", kind="clean", unit="share")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder, what = Path(sys.argv[1]), sys.argv[2]
 run = Run.scratch(folder)
@@ -93,7 +95,7 @@ def metrics():
 
 def write(n):
     record = records.Record(
-        domain="toy", subject="s" * n, data="", perturbation="none", method="none", metric="accuracy",
+        domain="toy", subject="s" * n, data="", perturbation="none", method="none", metric=METRIC,
         value=0.5, low=0.0, high=1.0, n=1, seed=0, versions="",
     )
     {

@@ -53,7 +53,7 @@ def test_domains_are_imported_from_their_folders(domain: str) -> None:
 
 def test_public_names() -> None:
     """A change here is a change for users: say so in CHANGELOG.md."""
-    names = {"L0", "L1", "L2", "Box", "Linf", "RobustsuiteError", "Substitutions"}
+    names = {"L0", "L1", "L2", "Box", "Linf", "RobustsuiteError", "Scaled", "Substitutions"}
     names |= {"attacks", "bounds", "evaluation", "training"}
     assert set(robustsuite.__all__) == names
     assert {"trace", "ibp", "crown_ibp", "crown", "alpha_crown", "margins", "certified"} <= set(

@@ -46,7 +46,7 @@ def test_certified_training_holds_where_standard_training_breaks() -> None:
     found = {}
     for kind in ("standard", "certified"):
         records = _measure(replace(_recipe(f"reviews-mean-{kind}"), measured=300))
-        values = {(record.perturbation, record.metric): record.value for record in records}
+        values = {(record.perturbation, record.metric.name): record.value for record in records}
         found[kind] = values
         for eps in ("WordLinf(0.01)", "WordLinf(0.03)", "WordLinf(0.05)"):
             certified, attacked = values[eps, "certified_accuracy"], values[eps, "robust_accuracy"]
@@ -62,7 +62,7 @@ def test_certified_training_holds_where_standard_training_breaks() -> None:
 def test_an_lstm_reads_the_order_of_words() -> None:
     recipe = replace(_recipe("reviews-lstm-standard"), radii=())
     (clean,) = _measure(recipe)
-    assert clean.metric == "accuracy"
+    assert clean.metric.name == "accuracy"
     assert clean.value > 0.93  # a mean of the words stays below 0.87 on these sentences
 
 

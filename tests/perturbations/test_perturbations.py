@@ -13,7 +13,20 @@ from scipy.optimize import linprog, minimize
 from torch import Tensor
 
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import L0, L1, L2, Ball, Box, Linf, Perturbation, Region, SparseRegion, norms
+from robustsuite.perturbations import (
+    L0,
+    L1,
+    L2,
+    Ball,
+    Box,
+    Linf,
+    Perturbation,
+    Region,
+    Scaled,
+    SparseRegion,
+    norms,
+)
+from robustsuite.runs import serialization
 
 _FEATURES = (0.1, 0.0, 0.3, 0.2, 0.05, 0.4)
 PERTURBATIONS: list[Perturbation] = [
@@ -29,6 +42,9 @@ PERTURBATIONS: list[Perturbation] = [
     L1(_FEATURES, clip=(0, 1)),
     Box(0.2, 0.7),
     Box((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), 0.6),
+    Scaled(Linf(0.5), unit=_FEATURES),
+    Scaled(L2(2.0, clip=(0, 1)), unit=_FEATURES),
+    Scaled(L1((1.0, 2.0, 3.0, 4.0, 5.0, 6.0)), unit=0.3),
     L0(1, 0, 1),
     L0(3, (0.0, -0.5, -0.1, 0.0, 0.0, -1.0), 1.5),
 ]
@@ -192,7 +208,8 @@ def test_distance(perturbation: Perturbation) -> None:
     region = perturbation.around(_inputs())
     x = region.sample(generator=torch.Generator().manual_seed(7))
     delta = (x - region.center).numpy()
-    order = {L0: 0, L1: 1, L2: 2}.get(type(perturbation), np.inf)
+    plain = perturbation.in_input_units() if isinstance(perturbation, Scaled) else perturbation
+    order = {L0: 0, L1: 1, L2: 2}.get(type(plain), np.inf)
     np.testing.assert_allclose(region.distance(x).numpy(), np.linalg.norm(delta, order, axis=1))
 
 
@@ -249,6 +266,37 @@ def test_values_and_hash() -> None:
     assert len({Linf(0.1), Linf(0.1), Linf(0.2)}) == 2
 
 
+def test_radii_in_units_of_their_features() -> None:
+    threat = Scaled(Linf(0.1), unit=np.array([2.0, 0.5, 0.0]), name="std")
+    assert threat == Scaled(Linf(0.1), unit=(2.0, 0.5, 0.0), name="std")
+    assert hash(threat) == hash(Scaled(Linf(0.1), unit=(2.0, 0.5, 0.0), name="std"))
+    assert (threat.describe(), threat.norm, threat.radius) == ("Linf_std(0.1)", "Linf_std", 0.1)
+    assert threat.scaled(2) == Scaled(Linf(0.2), unit=(2.0, 0.5, 0.0), name="std")
+    region = threat.around(torch.zeros(4, 3))
+    assert region.upper[0].tolist() == pytest.approx([0.2, 0.05, 0.0])
+    with pytest.raises(
+        InvalidInput, match="unit has shape .3,.; expected a number or the shape of one example, .4,"
+    ):
+        threat.around(torch.zeros(1, 4))
+
+
+@everywhere
+def test_norm_and_radius_name_the_threat_model(perturbation: Perturbation) -> None:
+    """What reports draw curves over: the radius goes with the factor, the norm does not."""
+    doubled = perturbation.scaled(2)
+    assert doubled.norm == perturbation.norm
+    if perturbation.radius is None:
+        assert doubled.radius is None
+    else:
+        assert doubled.radius == pytest.approx(2 * perturbation.radius)
+        assert perturbation.describe().startswith(f"{perturbation.norm}(")
+
+
+@everywhere
+def test_json_gives_the_same_threat_model(perturbation: Perturbation) -> None:
+    assert serialization.from_json(serialization.to_json(perturbation), Perturbation) == perturbation
+
+
 def test_scaled_and_described() -> None:
     assert Linf(0.1, clip=(0, 1)).scaled(2) == Linf(0.2, clip=(0, 1))
     assert L2((0.5, 1.0)).scaled(0.5) == L2((0.25, 0.5))
@@ -293,6 +341,17 @@ def _any(value: Any) -> Any:
         (lambda: Linf(0.1).scaled(float("nan")), "factor is nan; expected a number >= 0"),
         (lambda: L0(3, 0, 1).scaled(float("nan")), "factor is nan"),
         (lambda: Box(0, 1).scaled(-1.0), "factor is -1.0"),
+        (
+            lambda: Scaled(_any(Box(0, 1)), unit=1.0),
+            "perturbation is a Box; expected an Lp ball such as Linf",
+        ),
+        (lambda: Scaled(_any(0.1), unit=1.0), "perturbation is 0.1; expected an Lp ball"),
+        (lambda: Scaled(Linf(0.1), unit=(1.0, -1.0)), "unit is -1..1; expected finite numbers >= 0"),
+        (lambda: Scaled(Linf(0.1), unit=_any("std")), "unit is 'std'; expected a number"),
+        (
+            lambda: Scaled(Linf((0.1, 0.2)), unit=(1.0, 1.0, 1.0)),
+            r"unit has shape \(3,\) and the radius shape \(2,\)",
+        ),
     ],
 )
 def test_wrong_values_are_named(make: Callable[[], Perturbation], message: str) -> None:

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from robustsuite.errors import InvalidInput
-from robustsuite.report import figures, page, summary
+from robustsuite.evaluation import ACCURACY, CERTIFIED_ACCURACY, ROBUST_ACCURACY
+from robustsuite.report import figures, page, summary, terminal
 from robustsuite.runs import records
+from robustsuite.runs.metric import SHARE, Metric
 from robustsuite.runs.records import Record
 
+RETURN = Metric(name="return", kind="attacked", unit="return")
+COST = {
+    kind: Metric(name="cost", kind=kind, unit="", better="lower")
+    for kind in ("clean", "attacked", "certified")
+}
+GAP = Metric(name="parity_gap", kind="other", unit=SHARE, better="lower")
 
-def row(kind: str, value: float, eps: str = "Linf(0.1)", **changes: Any) -> Record:
+
+def row(kind: str, value: float, eps: float = 0.1, norm: str = "Linf", **changes: Any) -> Record:
     """Give a record of a kind: clean, attacked or certified."""
-    perturbation, method, metric = {
-        "clean": ("none", "none", "accuracy"),
-        "attacked": (eps, "PGD", "robust_accuracy"),
-        "certified": (eps, "CROWN", "certified_accuracy"),
+    method, metric = {
+        "clean": ("none", ACCURACY),
+        "attacked": ("PGD", ROBUST_ACCURACY),
+        "certified": ("CROWN", CERTIFIED_ACCURACY),
     }[kind]
+    threat = {"perturbation": f"{norm}({eps})", "norm": norm, "radius": eps}
     values: dict[str, Any] = {
         "domain": "vision",
         "subject": "net",
         "data": "digits",
-        "perturbation": perturbation,
         "method": method,
         "metric": metric,
         "value": value,
-        "low": 0.0,
-        "high": 1.0,
+        "low": -1e3,
+        "high": 1e3,
         "n": 100,
         "seed": 0,
     }
-    return Record(**(values | changes))
+    return Record(**({"perturbation": "none"} if kind == "clean" else threat), **(values | changes))
 
 
 def consistent() -> list[Record]:
@@ -46,7 +58,7 @@ def consistent() -> list[Record]:
         row("attacked", 0.7, method="AutoAttack"),
         row("certified", 0.6),
         row("certified", 0.5, method="IBP"),
-        row("attacked", 0.4, eps="Linf(0.2)"),
+        row("attacked", 0.4, eps=0.2),
     ]
 
 
@@ -64,8 +76,8 @@ def test_rows_take_the_strongest_attack_and_the_best_certificate() -> None:
     ("change", "message"),
     [
         (row("certified", 0.75), "certified (CROWN) 0.7500 is above attacked (AutoAttack) 0.7000"),
-        (row("attacked", 0.95, eps="Linf(0.3)"), "attacked (PGD) 0.9500 is above clean 0.9000"),
-        (row("certified", 0.95, eps="L2(1)"), "certified (CROWN) 0.9500 is above clean 0.9000"),
+        (row("attacked", 0.95, eps=0.3), "attacked (PGD) 0.9500 is above clean 0.9000"),
+        (row("certified", 0.95, eps=1, norm="L2"), "certified (CROWN) 0.9500 is above clean 0.9000"),
         (row("certified", 0.72, n=50), "(measured on 50 and 100 examples)"),
     ],
 )
@@ -84,30 +96,61 @@ def test_other_subjects_seeds_and_metrics_are_not_compared() -> None:
         row("certified", 0.95, subject="other"),
         row("certified", 0.95, seed=1),
         row("certified", 0.95, data="mnist"),
-        row("certified", 1.0, metric="certified_actions"),
-        row("attacked", 400.0, metric="return", high=500.0),
+        row("certified", 1.0, metric=Metric(name="certified_actions", kind="certified", unit=SHARE)),
+        row("attacked", 400.0, metric=RETURN),
     ]
     assert summary.violations([*consistent(), *others]) == []
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Linf(0.03)", ("Linf", 0.03)),
-        ("L2(1e-05)", ("L2", 1e-5)),
-        ("Linf(0.1..2.5)", ("Linf", 2.5)),
-        ("none", None),
-        ("Box(0, 1)", None),
-    ],
-)
-def test_radius(text: str, expected: tuple[str, float] | None) -> None:
-    assert summary.radius(text) == expected
+def test_a_quantity_that_should_be_low_is_compared_the_other_way_round() -> None:
+    costs = [
+        row("clean", 1.0, metric=COST["clean"]),
+        row("attacked", 2.0, metric=COST["attacked"]),
+        row("attacked", 3.0, metric=COST["attacked"], method="longer"),
+        row("certified", 4.0, metric=COST["certified"]),
+    ]
+    [found] = summary.rows(costs)
+    assert found.attacked is costs[2]
+    assert summary.violations(costs) == []
+    [line] = summary.violations([*costs, row("certified", 2.5, metric=COST["certified"])])
+    assert (
+        "certified (CROWN) 2.5000 is below attacked (longer) 3.0000; expected certified >= attacked" in line
+    )
+
+
+def test_a_return_may_be_higher_under_attack_but_not_above_its_certificate() -> None:
+    clean = row("clean", 300.0, metric=replace(RETURN, kind="clean"))
+    attacked = row("attacked", 310.0, metric=RETURN)
+    assert summary.violations([clean, attacked]) == []
+    [line] = summary.violations([attacked, row("certified", 320.0, metric=replace(RETURN, kind="certified"))])
+    assert "return of 'net' on digits (seed 0) under Linf(0.1)" in line
+
+
+def test_every_metric_is_kept(tmp_path: Path) -> None:
+    """A second clean quantity and a figure of another kind stand beside the accuracy: on the page and on the terminal."""
+    balanced = Metric(name="balanced_accuracy", kind="clean", unit=SHARE)
+    everything = [*consistent(), row("clean", 0.85, metric=balanced), row("clean", 0.031, metric=GAP)]
+    assert [found.quantity for found in summary.rows(everything)] == [
+        "accuracy",
+        "accuracy",
+        "balanced_accuracy",
+    ]
+    assert summary.others(everything) == everything[-1:]
+    records.write(everything, tmp_path / "records.parquet")
+    assert records.read(tmp_path / "records.parquet") == everything
+    content = page.collect([tmp_path])
+    console = Console(width=80, record=True, file=io.StringIO())
+    for table in terminal.tables(content):
+        console.print(table)
+    for shown in (page.render(content), console.export_text()):
+        for text in ("balanced accuracy", "85", "parity gap", "3.1%"):
+            assert text in shown
 
 
 def test_values_as_text() -> None:
     assert summary.text(row("clean", 0.987, low=0.95, high=0.99)) == "98.7% (95.0–99.0)"
     assert summary.text(row("clean", 0.5, low=float("nan"), high=float("nan")), digits=0) == "50%"
-    returned = row("attacked", 312.25, metric="return", low=300.0, high=320.0)
+    returned = row("attacked", 312.25, metric=RETURN, low=300.0, high=320.0)
     assert summary.text(returned) == "312.2 (300.0–320.0)"
 
 

@@ -31,7 +31,7 @@ def trained() -> tuple[nn.Module, Tensor, Tensor]:
 
 
 def _values(records: list[Record]) -> dict[tuple[str, str], float]:
-    return {(record.perturbation, record.metric): record.value for record in records}
+    return {(record.perturbation, record.metric.name): record.value for record in records}
 
 
 def test_certified_attacked_and_clean_accuracy_are_in_order(
@@ -99,7 +99,7 @@ def test_an_attack_without_certificates_gives_no_certified_record(
 ) -> None:
     model, x, y = trained
     records = Evaluation(certificates=())(model, x, y, RADII[:1], identity=IDENTITY, run=Run.scratch())
-    assert [record.metric for record in records] == ["accuracy", "robust_accuracy"]
+    assert [record.metric.name for record in records] == ["accuracy", "robust_accuracy"]
 
 
 def test_results_do_not_depend_on_the_batch_size(trained: tuple[nn.Module, Tensor, Tensor]) -> None:

@@ -31,7 +31,7 @@ def _short(name: str, epochs: int) -> Classification:
 
 
 def _metrics(records: list[Record]) -> dict[tuple[str, str], float]:
-    return {(record.perturbation, record.metric): record.value for record in records}
+    return {(record.perturbation, record.metric.name): record.value for record in records}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -73,7 +73,7 @@ def test_the_same_recipe_gives_the_same_records_and_another_seed_others() -> Non
     def measured(recipe: Classification) -> list[tuple[str, float, int]]:
         run = Run.scratch()
         recipe.train(run)
-        return [(record.metric, record.value, record.queries) for record in recipe.evaluate(run)]
+        return [(record.metric.name, record.value, record.queries) for record in recipe.evaluate(run)]
 
     once = measured(recipe)
     assert measured(recipe) == once
