@@ -14,17 +14,19 @@ A recipe is a literal in a function that stands with its name, its line for `rob
 
 `robustsuite list` reads the first lines alone, so what the literal is made of (torch ...) is not loaded for it.
 
-A domain is a module with two names, found by the entry point group "robustsuite.domains":
+A domain is a module with two names, or up to four, found by the entry point group "robustsuite.domains":
 
 - ``RECIPES: Mapping[str, Entry[Recipe]]``, by the name on the command line: ``catalogue(DIGITS, ...)``;
-- ``DEMO: tuple[str, ...]``, the names of those that the demo runs.
+- ``DEMO: tuple[str, ...]``, the names of those that the demo runs;
+- ``COMMANDS: Mapping[str, Callable[..., int]]``, its own commands, functions like those in `robustsuite.commands`;
+- ``FIGURES: Sequence[Callable[[Sequence[Record]], Sequence[report.figures.Figure]]]``, for reports.
 """
 
 from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +34,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import tyro
 
-from robustsuite.arguments import MAX_SEED, check_fields, check_kind, check_number
+from robustsuite.arguments import MAX_SEED, check_callable, check_fields, check_kind, check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.runs import files, serialization
 from robustsuite.runs.records import Record
@@ -88,6 +90,7 @@ class Entry(Generic[_R_co]):
         minutes: what training and measuring take on one core of a present machine, > 0.
         family: where it stands.
         make: gives the recipe, all but its name and description.
+        command: that runs it.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Entry(Generic[_R_co]):
     minutes: float
     family: Family = field(repr=False)
     make: Callable[[], _R_co]
+    command: str = "train"
 
     def __post_init__(self) -> None:
         check_number(f"minutes of recipe '{self.name}'", self.minutes, above=0)
@@ -117,12 +121,14 @@ class Family:
     entries: dict[str, Entry[Recipe]] = field(default_factory=dict, init=False, repr=False)
 
     def recipe(
-        self, name: str, description: str, *, minutes: float
+        self, name: str, description: str, *, minutes: float, command: str = "train"
     ) -> Callable[[Callable[[], _R]], Entry[_R]]:
         """Put a function that gives a recipe under a name. See `Entry`."""
 
         def put(make: Callable[[], _R]) -> Entry[_R]:
-            entry = Entry(name=name, description=description, minutes=minutes, family=self, make=make)
+            entry = Entry(
+                name=name, description=description, minutes=minutes, family=self, make=make, command=command
+            )
             if name in self.entries:
                 raise InvalidInput(f"'{name}' stands twice in family '{self.title}'; choose another name")
             self.entries[name] = entry
@@ -157,11 +163,15 @@ class Domain:
         name: of the domain.
         recipes: by name, not made yet.
         demo: names of the recipes that the demo runs.
+        commands: by name; functions like those in `robustsuite.commands`.
+        figures: functions from records to figures that reports show below the curves.
     """
 
     name: str
     recipes: Mapping[str, Entry[Recipe]]
     demo: tuple[str, ...]
+    commands: Mapping[str, Callable[..., int]]
+    figures: tuple[Callable[[Sequence[Record]], Sequence[Any]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +185,13 @@ class Discovery:
 
     domains: Mapping[str, Domain]
     failures: Mapping[str, str]
+
+    @property
+    def commands(self) -> dict[str, Callable[..., int]]:
+        """The commands that domains bring, by name."""
+        return {
+            name: command for domain in self.domains.values() for name, command in domain.commands.items()
+        }
 
     def find(self, name: str) -> Entry[Recipe]:
         """Give the recipe of this name.
@@ -215,11 +232,20 @@ def _domain(name: str, module: Any) -> Domain:
     """Read what a domain's module offers.
 
     Raises:
-        InvalidInput: its recipes are no entries.
+        InvalidInput: its recipes are no entries, or its commands or figures no functions.
     """
     for entry in module.RECIPES.values():
         check_kind(entry, Entry, "an item of RECIPES", "an Entry: make them with Family(...).recipe(...)")
-    return Domain(name=name, recipes=dict(module.RECIPES), demo=tuple(module.DEMO))
+    commands, figures = getattr(module, "COMMANDS", {}), getattr(module, "FIGURES", ())
+    for part in (*commands.values(), *figures):
+        check_callable(part, "an item of COMMANDS or FIGURES", "a function")
+    return Domain(
+        name=name,
+        recipes=dict(module.RECIPES),
+        demo=tuple(module.DEMO),
+        commands=dict(commands),
+        figures=tuple(figures),
+    )
 
 
 def save_json(recipe: Recipe, path: Path) -> None:

@@ -25,8 +25,9 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from robustsuite.commands.deciding import decide_files
 from robustsuite.formats import UnsafeSet, compressed, exact, load_vnnlib
-from robustsuite.formats.decision import Decision, Result, decide_files
+from robustsuite.formats.decision import Decision, Result
 
 DECIDED = (Result.SAT.value, Result.UNSAT.value)
 

@@ -21,9 +21,10 @@ from multiprocessing import connection
 from pathlib import Path
 
 from robustsuite import interruption, seeding
+from robustsuite.commands.deciding import GRACE
 from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.formats import Instance, read_instances
-from robustsuite.formats.decision import GRACE, check_timeout
+from robustsuite.formats.decision import check_timeout
 from robustsuite.runs.files import NotWritable, checked_path, replacing
 
 _COLUMNS = ["network", "property", "result", "seconds"]
@@ -68,7 +69,7 @@ def decide_all(
     Args:
         path: see `read_instances`.
         timeout: seconds for each instance; by default the list's, else 60.
-        device, seed, sound: see `robustsuite.formats.decision.decide_files`.
+        device, seed, sound: see `robustsuite.commands.deciding.decide_files`.
         results: CSV file, written anew after each instance.
         resume: keep the lines that `results` has.
 
@@ -216,8 +217,8 @@ def _work(results: connection.Connection, instance: Instance, timeout: float, op
 def _answer(results: connection.Connection, instance: Instance, timeout: float, options: _Options) -> _Answer:
     import torch
 
-    import robustsuite.formats.preloaded  # noqa: F401  loaded already, where the process was forked
-    from robustsuite.formats.decision import decide_files
+    import robustsuite.commands.preloaded  # noqa: F401  loaded already, where the process was forked
+    from robustsuite.commands.deciding import decide_files
 
     try:
         torch.empty(1, device=options.device)  # starting a device is none of the instance's time either

@@ -22,7 +22,7 @@ _watch = threading.Thread(target=_end_with_the_parent, daemon=True)
 _watch.start()
 try:
     import robustsuite.commands.certificate_lists
-    import robustsuite.formats.preloaded  # noqa: F401
+    import robustsuite.commands.preloaded  # noqa: F401
 finally:
     _loaded.set()
     _watch.join()  # a thread does not survive a fork; the server itself sees when its parent ends

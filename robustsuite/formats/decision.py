@@ -1,4 +1,4 @@
-"""Decide properties of networks in files: is there an input in the unsafe set, or is it proved that there is none?
+"""Decide properties of networks: is there an input in the unsafe set, or is it proved that there is none?
 
 What an answer means:
 
@@ -14,14 +14,9 @@ What an answer means:
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 import torch
 from jaxtyping import Float
@@ -30,16 +25,11 @@ from torch import Tensor, nn
 from robustsuite import bounds, seeding
 from robustsuite.bounds import Graph
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, counterexamples, load_onnx, load_vnnlib
+from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, counterexamples
 from robustsuite.formats.conditions import Rows, rows_of
 from robustsuite.formats.instances import MAX_TIMEOUT
-from robustsuite.formats.reference import onnxruntime_of
 from robustsuite.perturbations import BoxRegion
 
-GRACE = 2.0
-"""Seconds beyond the timeout, after which whatever is under way is broken off."""
-
-_SMALL = 20_000  # parameters up to which one thread is quicker than several (ACAS Xu has 13,000)
 _MARGINS = (16, 4096)  # units of rounding by which a second and a third search go below the limits
 
 
@@ -66,7 +56,7 @@ class Decision:
             the result is SAT; else None.
         decimals: the input as decimals that lie in the box as it is written; rounded to the network's dtype they
             are `inputs`. Empty if the result is not SAT.
-        seconds: spent, reading the files included.
+        seconds: spent, where the files were read too; see `robustsuite.commands.deciding`.
     """
 
     result: Result
@@ -88,65 +78,10 @@ class Decision:
         return f"{self.result.value}\n(" + "\n".join(values) + ")"
 
 
-def decide_files(
-    network: Path,
-    specification: Path,
-    *,
-    timeout: float = 60.0,
-    device: str = "cpu",
-    seed: int = 0,
-    sound: bool = False,
-) -> Decision:
-    """Decide a VNN-LIB property of an ONNX network.
-
-    Where onnxruntime is installed, a counterexample is run through it too.
-
-    Args:
-        network: an ONNX file, may be gzipped.
-        specification: a VNN-LIB file, may be gzipped.
-        timeout: seconds for all of it, > 0.
-        device: where to compute.
-        seed: of the attack's starting points.
-        sound: see `decide`.
-
-    Raises:
-        InvalidInput: a file is absent or malformed, or they do not fit each other.
-        UnsupportedOperator: the network holds an operator that is not known.
-    """
-    check_timeout(timeout)
-    seeding.derive(seed)  # a seed that is none is refused before anything is read
-    import robustsuite.formats.preloaded  # noqa: F401  an alarm within an import would leave half a module
-
-    start = time.monotonic()
-    decision = Decision(result=Result.TIMEOUT)
-    with time_limit(timeout + GRACE):
-        unsafe = load_vnnlib(specification)
-        net = load_onnx(network).to(device)
-        left = timeout - (time.monotonic() - start)
-        if left > 0:
-            with _few_threads(net):
-                decision = decide(
-                    net, unsafe, timeout=left, seed=seed, sound=sound, reference=onnxruntime_of(network)
-                )
-    return replace(decision, seconds=time.monotonic() - start)
-
-
 def check_timeout(timeout: float) -> None:
     """Raise where a timeout is no number of seconds, > 0 and at most `MAX_TIMEOUT`."""
     if not 0 < timeout <= MAX_TIMEOUT:
         raise InvalidInput(f"timeout is {timeout}; expected seconds > 0, at most {MAX_TIMEOUT:g}")
-
-
-@contextmanager
-def _few_threads(net: OnnxNetwork) -> Iterator[None]:
-    """Work in one thread on small networks, where handing work to others costs more than they do."""
-    before = torch.get_num_threads()
-    if sum(p.numel() for p in net.parameters()) < _SMALL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def decide(
@@ -337,31 +272,3 @@ def _verdict(
         generator=seeding.generator(question.seed, "certify"),
     )
     return verdict
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Break off what runs inside after so many seconds, at the next Python instruction; nothing is raised.
-
-    The backstop for steps that look at the clock too seldom. Outside the main thread, and on systems without
-    interval timers, it does nothing.
-    """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    class Expired(BaseException):
-        """Not caught by anything inside."""
-
-    def expire(*_: object) -> None:
-        raise Expired
-
-    before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
-    try:
-        yield
-    except Expired:
-        pass
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

@@ -46,14 +46,14 @@ class Figure:
     Args:
         title: what is measured, on what.
         domain: of the subjects.
-        radius: what the horizontal axis is.
+        horizontal: what the horizontal axis is.
         kinds: which of "clean", "attacked", "certified" are drawn.
         panels: one per subject.
     """
 
     title: str
     domain: str
-    radius: str
+    horizontal: str
     kinds: tuple[str, ...]
     panels: tuple[Panel, ...]
 
@@ -96,7 +96,7 @@ def curves(records: Sequence[Record]) -> list[Figure]:
             Figure(
                 title=f"{summary.spaced(quantity)} on {data}",
                 domain=domain,
-                radius=f"{norm} radius",
+                horizontal=f"{norm} radius",
                 kinds=kinds,
                 panels=panels,
             )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jinja2
 
+from robustsuite import recipes
 from robustsuite.errors import InvalidInput
 from robustsuite.report import figures, summary
 from robustsuite.runs import files, records
@@ -102,7 +103,7 @@ def render(content: Content) -> str:
         content=content,
         rows=summary.rows(everything),
         others=summary.others(everything),
-        figures=figures.curves(everything),
+        figures=[*figures.curves(everything), *_brought(everything)],
         columns=records.COLUMNS,
         versions=sorted({record.versions for record in everything}),
         domains=sorted({record.domain for record in everything}),
@@ -112,6 +113,12 @@ def render(content: Content) -> str:
         interval=summary.interval_text,
         spaced=summary.spaced,
     )
+
+
+def _brought(everything: Sequence[Record]) -> list[figures.Figure]:
+    """Give the figures that domains bring."""
+    domains = recipes.discover().domains.values()
+    return [figure for domain in domains for draw in domain.figures for figure in draw(everything)]
 
 
 def _below(path: Path) -> list[Path]:

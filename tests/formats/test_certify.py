@@ -16,9 +16,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from robustsuite.commands.cli import main
+from robustsuite.commands.deciding import decide_files
 from robustsuite.errors import InvalidInput
 from robustsuite.formats import OnnxNetwork, load_onnx, parse_vnnlib
-from robustsuite.formats.decision import Decision, Result, decide, decide_files
+from robustsuite.formats.decision import Decision, Result, decide
 
 DECLARED = "".join(f"(declare-const {v} Real)" for v in ("X_0", "X_1", "Y_0", "Y_1", "Y_2"))
 

@@ -190,8 +190,8 @@ def test_deciding_imports_nothing_once_the_clock_runs(folder: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-import robustsuite.formats.preloaded
-from robustsuite.formats.decision import decide_files
+import robustsuite.commands.preloaded
+from robustsuite.commands.deciding import decide_files
 before = set(sys.modules)
 decide_files(Path("net.onnx"), Path("hard.vnnlib"), timeout=2)
 print(sorted(name for name in set(sys.modules) - before if not name.startswith("robustsuite")))

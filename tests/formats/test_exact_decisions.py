@@ -16,10 +16,11 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from robustsuite import bounds
+from robustsuite.commands.deciding import decide_files
 from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.formats import Box, OnnxNetwork, exact, parse_vnnlib
 from robustsuite.formats.counterexamples import Network, within
-from robustsuite.formats.decision import Decision, Result, decide, decide_files
+from robustsuite.formats.decision import Decision, Result, decide
 from robustsuite.formats.reference import onnxruntime_of
 from robustsuite.perturbations import BoxRegion
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from robustsuite.commands.deciding import decide_files
 from robustsuite.errors import RobustsuiteError
-from robustsuite.formats.decision import Result, decide_files
+from robustsuite.formats.decision import Result
 from robustsuite.formats.onnx_operators import OPERATORS
 from tests.formats.attribute_cases import network
 from tests.formats.comparison import compare, reference

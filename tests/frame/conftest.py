@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -25,6 +26,7 @@ import torch
 from robustsuite import Linf
 from robustsuite.runs import checkpoints
 from robustsuite.errors import InvalidInput
+from robustsuite.report.figures import Figure, Panel
 from robustsuite.recipes import Family, Recipe, catalogue
 from robustsuite.evaluation import ACCURACY, CERTIFIED_ACCURACY, ROBUST_ACCURACY
 from robustsuite.runs.records import Record
@@ -39,6 +41,7 @@ class Count(Recipe):
     Args:
         steps: of counting, >= 1.
         perturbation: the threat model.
+        other: another one, of no use.
         certified: the certified accuracy that is reported.
         interrupt_at: step at which Ctrl-C comes, once.
     """
@@ -46,6 +49,7 @@ class Count(Recipe):
     domain: ClassVar[str] = "toy"
     steps: int = 3
     perturbation: Linf = Linf(0.1, clip=(0, 1))
+    other: Linf = Linf(0.2)
     certified: float = 0.5
     interrupt_at: int | None = None
 
@@ -91,7 +95,42 @@ def count_far() -> Count:
     return replace(count(), steps=9)
 
 
+@TOYS.recipe("count-down", "Count to one.", minutes=0.1, command="countdown")
+def count_down() -> Count:
+    return replace(count(), steps=1)
+
+
+def greet(*, name: str = "you") -> int:
+    """Say hello.
+
+    Example: robustsuite greet --name Ada
+
+    Args:
+        name: of whom.
+    """
+    print(f"hello {name}")
+    return 0
+
+
+def countdown(recipe: str, /) -> int:
+    """Count down.
+
+    Example: robustsuite countdown count-down
+
+    Args:
+        recipe: its name.
+    """
+    return 0
+
+
+def draw(records: Sequence[Record]) -> list[Figure]:
+    panel = Panel(title="the toy's own drawing", svg="<svg></svg>")
+    return [Figure(title="toys", domain="toy", horizontal="steps", kinds=(), panels=(panel,))]
+
+
 RECIPES = catalogue(TOYS)
+COMMANDS = {"greet": greet, "countdown": countdown}
+FIGURES = (draw,)
 DEMO = ("count", "count-far")
 '''
 

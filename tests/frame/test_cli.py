@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from robustsuite import recipes
+from robustsuite.commands import options
 from robustsuite.commands.cli import main
 from robustsuite.runs import records
 
@@ -22,7 +25,8 @@ def run(line: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "list", "train", "train count", "evaluate", "certify", "report", "bench"]
+    "command",
+    ["demo", "list", "train", "train count", "evaluate", "certify", "report", "bench", "greet", "countdown"],
 )
 def test_every_command_has_help_with_an_example(
     toy: Path, capsys: pytest.CaptureFixture[str], command: str
@@ -43,6 +47,43 @@ def test_train_writes_a_complete_run(toy: Path, capsys: pytest.CaptureFixture[st
     found = records.read(folder / "records.parquet")
     assert {record.seed for record in found} == {2}
     assert {record.perturbation for record in found} == {"none", "Linf(0.2)"}
+
+
+def test_short_names_of_options_will_do_where_they_are_unique(
+    toy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("train count --perturbation.eps=0.25 --name long") == 0
+    assert run("train count --interrupt_at 9 --name short") == 0
+    capsys.readouterr()
+    assert run("train count --eps 0.3 --name wrong") == 2
+    [error] = capsys.readouterr().err.splitlines()
+    assert error == "error: option '--eps' may be --perturbation.eps or --other.eps; give one of these names"
+    assert run("train count --clip None --name wrong") == 2
+    assert not (toy / "runs" / "wrong").exists()
+
+
+@pytest.mark.parametrize("name", ["digits-certified", "reviews-lstm-certified", "cartpole-sadqn"])
+def test_every_long_name_of_the_help_has_short_ones(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert run(f"train {name} --help") == 0
+    shown = set(re.findall(r"(--[\w-]+\.[\w.-]*\w)(?![\w.-]| \{fixed)", capsys.readouterr().out))
+    assert shown
+    assert shown <= set(options.names(recipes.discover().find(name)()))
+
+
+def test_a_domain_brings_commands_and_figures(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("greet --name Ada") == 0
+    assert capsys.readouterr().out == "hello Ada\n"
+    assert run("--help") == 0
+    assert "greet" in capsys.readouterr().out
+    assert run("countdown count-down --seed 3") == 0
+    page = (toy / "runs" / "count-down" / "report.html").read_text()
+    assert "the toy&#39;s own drawing" in page
+    assert "horizontal: steps" in page
+    capsys.readouterr()
+    assert run("train count-down") == 2
+    assert "start it with: robustsuite countdown count-down" in capsys.readouterr().err
+    assert run("list") == 0
+    assert "countdown: Count to one." in capsys.readouterr().out
 
 
 def test_options_may_stand_before_the_recipe(toy: Path) -> None:
@@ -72,7 +113,7 @@ def test_list_shows_recipes(toy: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert run("list") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "toy, toys  numbers: made"
-    assert lines[1] == "* count      0.1 min  Count to three."
+    assert lines[1] == "* count       0.1 min  Count to three."
     assert lines[2].startswith("* count-far")
 
 

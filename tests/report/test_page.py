@@ -212,7 +212,7 @@ def test_pages_without_curves_or_records(tmp_path: Path) -> None:
     records.write([row("clean", 0.9)], tmp_path / "a" / "records.parquet")
     records.write([], tmp_path / "b" / "records.parquet")
     html = page.render(page.collect([tmp_path]))
-    assert "Curves over the radius" not in html
+    assert 'id="curves"' not in html
     assert "90.0%" in html
 
 
