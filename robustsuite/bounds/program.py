@@ -1,6 +1,7 @@
 """A network as a list of steps on one example: what every bound method walks over.
 
-A `Program` is made anew from a `Graph` for each call (`Graph.bind`), with the parameters' present values in it.
+A `Program` is made from a `Graph` for each call (`Graph.bind`), with the parameters' present values in it; steps that
+depend on no value are kept from call to call.
 Every tensor of the network is seen as that of ONE example, with the static shape of a trace at batch size 1;
 all work is batched over one more axis in front. So the network may fold its batch axis into others
 (attention heads), put it second (recurrent layers) or drop it, and no rule needs to know.
@@ -11,138 +12,14 @@ A step is `Affine` or `Nonlinear`, and nothing else.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import LinearForm
-from robustsuite.bounds.forms.planes import Planes
-
-Shape = tuple[int, ...]
-
-
-class Affine(ABC):
-    """An affine map of one or several tensors. Tensors have a free first axis: (rows, *shape)."""
-
-    @abstractmethod
-    def forward(self, *xs: Tensor) -> Tensor:
-        """Apply the map."""
-
-    @abstractmethod
-    def interval(self, *xs: Bounds) -> Bounds:
-        """Give the exact interval of each output over the box of the inputs."""
-
-    @abstractmethod
-    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
-        """Turn coefficients of the output into coefficients of each input (the constant left out)."""
-
-    def planes(self, *xs: Planes) -> Planes:
-        """Push planes forward: a negative coefficient of the map takes the plane of the other side.
-
-        By default by `interval`, which is linear in the ends: applied to each column of the slopes, less the
-        constant.
-        """
-        batch, inputs = xs[0].lower_slope.shape[:2]
-        ends = self.interval(*(Bounds(x.lower_constant, x.upper_constant) for x in xs))
-        columns = self.interval(
-            *(Bounds(x.lower_slope.flatten(0, 1), x.upper_slope.flatten(0, 1)) for x in xs)
-        )
-        offset = self.offset()
-        lower, upper = columns.lower, columns.upper
-        if offset is not None:
-            lower, upper = lower - offset, upper - offset
-        return Planes(
-            lower.unflatten(0, (batch, inputs)), ends.lower, upper.unflatten(0, (batch, inputs)), ends.upper
-        )
-
-    def offset(self) -> Tensor | None:
-        """Give the map's value at zero, shape (batch or 1, *output), or None where it is zero."""
-        return None
-
-    def linear(self, *xs: Tensor) -> Tensor:
-        """Apply the map without its constant; to be written anew where `offset` is not None."""
-        assert self.offset() is None
-        return self.forward(*xs)
-
-    def terms(self) -> int | None:
-        """Give how many products an output is the sum of, or a coefficient of the adjoint, whichever are more.
-
-        None where that is not known to be less than the number of entries.
-        """
-        return None
-
-    def keeps_features_apart(self) -> bool:
-        """Say whether each output depends on one input entry, and each input entry feeds at most one output."""
-        return False
-
-
-@dataclass(frozen=True, slots=True)
-class Thetas:
-    """The free choices of a relaxation, each in [0, 1]: for lower planes and for upper planes.
-
-    Shapes are (rows, specs or 1, *form), like the coefficients they are used with; None takes the default choice.
-    """
-
-    lower: Tensor | None = None
-    upper: Tensor | None = None
-
-
-class Nonlinear(ABC):
-    """A map that is bounded by planes over the intervals of its inputs."""
-
-    @abstractmethod
-    def forward(self, *xs: Tensor) -> Tensor:
-        """Apply the map to tensors of shape (rows, *shape)."""
-
-    @abstractmethod
-    def interval(self, *xs: Bounds) -> Bounds:
-        """Give an interval of each output over the box of the inputs."""
-
-    @abstractmethod
-    def backward(
-        self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
-    ) -> tuple[tuple[LinearForm, ...], Tensor]:
-        """Replace the map by planes: a lower plane where the coefficient is positive, else an upper one.
-
-        Args:
-            form: coefficients of the output.
-            inputs: bounds of the inputs, shape (batch, *shape).
-            thetas: free choices.
-
-        Returns:
-            Coefficients of each input, and the constant, shape (rows, specs).
-        """
-
-    @abstractmethod
-    def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
-        """Push planes of the inputs forward, with the default planes of the map on the intervals `inputs`."""
-
-    def layout(self, form: LinearForm) -> LinearForm:
-        """Give the form in the layout that `backward` works in."""
-        return form
-
-    def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
-        """Say which entries of input `which` would profit from tighter bounds, shape (batch, *shape)."""
-        return inputs[which].upper > inputs[which].lower
-
-    def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
-        """Give the choices that reproduce the default planes; None where there is nothing to choose."""
-        return Thetas()
-
-
-class Input:
-    """A perturbed input: where linear forms meet the region."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-
-Op = Input | Affine | Nonlinear
-Refine = Callable[[Sequence[Bounds]], Bounds]
+from robustsuite.bounds.forms.linear_form import Shape
+from robustsuite.bounds.operations import Affine, Input, Nonlinear, Op, Refine
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +67,34 @@ class Step:
     masked: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Structure:
+    """What follows from a program's steps alone, whatever the parameters and the region.
+
+    Attributes:
+        users: for each step the (step, position) pairs that take its output.
+        released: for each step, whose intervals nobody needs any more once its own is known: most of the memory of
+            deep networks. Needed to the end are those of the inputs of nonlinear steps (planes are made from them), of
+            the output, and those that the output is an affine function of.
+        moved: for which steps each entry comes from one entry of an input, so that intervals are exact.
+    """
+
+    users: tuple[tuple[tuple[int, int], ...], ...]
+    released: tuple[tuple[int, ...], ...]
+    moved: tuple[bool, ...]
+
+
 class Program:
     """Steps in topological order; `output` is the last one that counts. Also what rules add steps to.
 
     Args:
         centers: the clean inputs, each (batch, *shape of one example).
         sound: whether bounds are to hold for the network as it is computed in floating point.
+
+    Attributes:
+        dtype, device: of the inputs, in which all steps compute.
+        convex_weights: steps whose last axis holds weights >= 0 with sum 1.
+        asked: whether a clean value or a module's mode was asked for.
     """
 
     def __init__(self, centers: Sequence[Tensor], *, sound: bool = False) -> None:
@@ -203,9 +102,11 @@ class Program:
         self.steps: list[Step] = []
         self.where = "input"
         self._is_training: Callable[[], bool] | None = None
-        self.convex_weights: set[int] = set()  # steps whose last axis holds weights >= 0 with sum 1
+        self.convex_weights: set[int] = set()
+        self.asked = False
         self._values: dict[int, Tensor] = {}
-        self.dtype = centers[0].dtype
+        self._structure: Structure | None = None
+        self.dtype, self.device = centers[0].dtype, centers[0].device
         for number, center in enumerate(centers):
             ref = self._append(Input(number), (), tuple(center.shape[1:]))
             self._values[ref.index] = center
@@ -218,6 +119,7 @@ class Program:
     @property
     def training(self) -> bool:
         """Say whether the module that the present operator came from is in training mode."""
+        self.asked = True
         return self._is_training is not None and self._is_training()
 
     def _append(
@@ -229,9 +131,15 @@ class Program:
         refine_from: tuple[int, ...] = (),
         masked: bool = False,
     ) -> Ref:
+        self._structure = None
         masked = masked or any(self.steps[i].masked and isinstance(self.steps[i].op, Affine) for i in inputs)
         self.steps.append(Step(op, inputs, shape, self.where, refine, refine_from, self.sound, masked))
         return Ref(len(self.steps) - 1, shape)
+
+    def extend(self, steps: Sequence[Step], output: int, structure: Structure | None) -> None:
+        """Take over steps that were written before, and what is known of them."""
+        self.steps.extend(steps)
+        self.output, self._structure = output, structure
 
     def emit(
         self,
@@ -263,6 +171,7 @@ class Program:
 
     def value(self, ref: Ref) -> Tensor:
         """Give the clean value of `ref`, shape (batch, *shape). Computed when asked for, once."""
+        self.asked = True
         missing: set[int] = set()
         pending = [ref.index]
         while pending:
@@ -276,66 +185,49 @@ class Program:
             self._values[index] = step.op.forward(*(self._values[i] for i in step.inputs))
         return self._values[ref.index]
 
-    def users(self) -> list[list[tuple[int, int]]]:
-        """Give for each step the (step, position) pairs that take its output."""
+    @property
+    def structure(self) -> Structure:
+        """Give what follows from the steps alone, once."""
+        if self._structure is None:
+            self._structure = Structure(self._users(), self._released(), self._moved())
+        return self._structure
+
+    def _users(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         users: list[list[tuple[int, int]]] = [[] for _ in self.steps]
         for index, step in enumerate(self.steps):
             for position, source in enumerate(step.inputs):
                 users[source].append((index, position))
-        return users
+        return tuple(map(tuple, users))
 
+    def _released(self) -> tuple[tuple[int, ...], ...]:
+        steps = self.steps
+        freed: list[list[int]] = [[] for _ in steps]
+        if self.sound:
+            return tuple(map(tuple, freed))  # rounding looks at all of them
+        kept = {self.output}
+        last = list(range(len(steps)))
+        for index, step in enumerate(steps):
+            if isinstance(step.op, Nonlinear):
+                kept.update(step.inputs)
+            for i in (*step.inputs, *step.refine_from):
+                last[i] = index
+        pending = [self.output]
+        while pending:
+            step = steps[pending.pop()]
+            if isinstance(step.op, Affine):
+                kept.update(step.inputs)
+                pending.extend(step.inputs)
+        for i, index in enumerate(last):
+            if i not in kept:
+                freed[index].append(i)
+        return tuple(map(tuple, freed))
 
-class LinearMap(Affine):
-    """A linear map with non-negative coefficients given as a function: slices, pools, sums, permutations ...
-
-    Its interval applies the function to both ends; its adjoint is the function's vector-Jacobian product, which
-    for a linear function is exact whatever the point.
-
-    Args:
-        function: linear, non-negative, acts on (rows, *shape of each input).
-        shapes: of the inputs for one example.
-        one_to_one: each output is one input entry, and no entry is used twice.
-    """
-
-    def __init__(
-        self, function: Callable[..., Tensor], shapes: Sequence[Shape], *, one_to_one: bool = False
-    ) -> None:
-        self._function, self._shapes, self._one_to_one = function, tuple(shapes), one_to_one
-
-    def forward(self, *xs: Tensor) -> Tensor:
-        return self._function(*xs)
-
-    def interval(self, *xs: Bounds) -> Bounds:
-        if len(xs) == 1:
-            return xs[0].mapped(self._function)
-        return Bounds(self._function(*(x.lower for x in xs)), self._function(*(x.upper for x in xs)))
-
-    def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
-        dense = form.dense()
-        return tuple(dense.like(a) for a in vector_jacobian(self._function, dense.a, self._shapes))
-
-    def keeps_features_apart(self) -> bool:
-        return self._one_to_one
-
-    def terms(self) -> int | None:
-        return 1 if self._one_to_one else None
-
-
-def vector_jacobian(
-    function: Callable[..., Tensor], a: Tensor, shapes: Sequence[Shape]
-) -> tuple[Tensor, ...]:
-    """Multiply coefficients (rows, specs, *output) with a linear function's Jacobian, for each input.
-
-    Differentiable in `a`, and in the tensors that `function` holds.
-    """
-    rows, specs = a.shape[:2]
-    differentiable = torch.is_grad_enabled()
-    with torch.enable_grad():
-        # Where the function is linear, no value matters: one zero, seen as often as needed.
-        zero = torch.zeros((), dtype=a.dtype, device=a.device)
-        zeros = [zero.expand(rows * specs, *shape).requires_grad_() for shape in shapes]
-        outputs = function(*zeros)
-        grads = torch.autograd.grad(
-            outputs, zeros, a.flatten(0, 1).reshape(outputs.shape), create_graph=differentiable
-        )
-    return tuple(g.view(rows, specs, *shape) for g, shape in zip(grads, shapes, strict=True))
+    def _moved(self) -> tuple[bool, ...]:
+        moved: list[bool] = []
+        for step in self.steps:
+            alone = isinstance(step.op, Affine) and len(step.inputs) == 1 and moved[step.inputs[0]]
+            moved.append(
+                isinstance(step.op, Input)
+                or (alone and isinstance(step.op, Affine) and step.op.keeps_features_apart())
+            )
+        return tuple(moved)

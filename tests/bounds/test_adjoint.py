@@ -10,7 +10,8 @@ from robustsuite.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense, LinearForm
 from robustsuite.bounds.forms.picks import OneHot
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.program import Affine, Program, Ref, Step
+from robustsuite.bounds.operations import Affine
+from robustsuite.bounds.program import Program, Ref, Step
 from robustsuite.perturbations import Linf
 
 from .cases import NETWORKS, OPERATORS, Case, traced

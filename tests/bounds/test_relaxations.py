@@ -15,7 +15,7 @@ from torch import Tensor
 
 from robustsuite.bounds import Bounds, relaxations
 from robustsuite.bounds.forms.linear_form import Dense
-from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.operations import Thetas
 from robustsuite.bounds.relaxations import derivatives, elementary, functions, steps
 from robustsuite.bounds.relaxations.casts import Rounded
 from robustsuite.bounds.relaxations.maximum import Maximum

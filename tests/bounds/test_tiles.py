@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import Linf, bounds, tiles
-from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
@@ -34,7 +34,7 @@ def test_sum_and_width_and_back() -> None:
     total, width = Bounds(lower, upper).sum_and_width()
     torch.testing.assert_close(total, lower + upper)
     torch.testing.assert_close(width, upper - lower)
-    back = Centered(total, width)
+    back = Bounds.centered(total, width)
     torch.testing.assert_close(back.lower, lower)
     torch.testing.assert_close(back.upper, upper)
     assert torch.autograd.gradcheck(lambda l, u: Bounds(l, u).sum_and_width(), (lower, upper))
@@ -44,8 +44,8 @@ def test_sum_and_width_and_back() -> None:
 @pytest.mark.usefixtures("tile_bytes")
 def test_relu_of_sum_and_width() -> None:
     def rectified(l: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
-        ends = ReLU().range(Centered(*Bounds(l, u).sum_and_width()))
-        assert isinstance(ends, Centered)
+        ends = ReLU().range(Bounds.centered(*Bounds(l, u).sum_and_width()))
+        assert ends.is_centered
         return ends.lower, ends.upper
 
     lower, upper = _ends()
@@ -69,7 +69,7 @@ def test_relu_planes(rows: int, specs: int) -> None:
 
     with torch.no_grad():
         (form,), constant = Unary(ReLU()).backward(
-            Dense(None, (3, 4, 4), a), [Bounds(lower, upper)], bounds.program.Thetas()
+            Dense(None, (3, 4, 4), a), [Bounds(lower, upper)], bounds.operations.Thetas()
         )
     slope, added = quick(a, lower, upper)
     torch.testing.assert_close(slope, form.a)
@@ -82,7 +82,7 @@ def test_ends_that_touch_zero_stay_there() -> None:
     generator = torch.Generator().manual_seed(0)
     middle = torch.randn(100_000, generator=generator) * torch.logspace(-20, 20, 100_000)
     radius = torch.rand(100_000, generator=generator) * torch.logspace(10, -30, 100_000)
-    ends = ReLU().range(Centered(2 * middle, 2 * radius))
+    ends = ReLU().range(Bounds.centered(2 * middle, 2 * radius))
     assert (ends.lower >= 0).all()
     assert (ends.upper >= ends.lower).all()
 

@@ -17,11 +17,13 @@ from torch import Tensor
 from robustsuite.bounds.branching.query import Point, Query, attack
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.operations import Input, Nonlinear, Thetas
 from robustsuite.bounds.passes.ascent import alpha_intervals
 from robustsuite.bounds.passes.backward import lower_bound
 from robustsuite.bounds.passes.intervals import GONE, step_interval
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.passes.rounding import gamma, magnitude
-from robustsuite.bounds.program import Input, Nonlinear, Program, Thetas
+from robustsuite.bounds.program import Program
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.perturbations import Region
@@ -101,7 +103,8 @@ def split_neurons(query: Query) -> tuple[bool, Point | None, int]:
     """
     with torch.no_grad():
         program = query.net.bind(query.regions)
-        root = alpha_intervals(program, query.regions)
+        problem = Problem.of(program, query.regions)
+        root = alpha_intervals(problem)
     before = splittable(program)
     groups = len(query.rows)
     everywhere = _Domains(
@@ -110,7 +113,7 @@ def split_neurons(query: Query) -> tuple[bool, Point | None, int]:
         {i: root[i].upper.expand(groups, *root[i].upper.shape[1:]) for i in before},
         torch.full((groups,), -torch.inf, device=query.rows.device),
     )
-    solver = _Solver(query, program, root)
+    solver = _Solver(query, problem, root)
     open_, scores, found = solver.bound(everywhere, steps=_ROOT_STEPS)
     domains = groups
     if found is None and len(open_.group):
@@ -141,21 +144,22 @@ def splittable(program: Program) -> list[int]:
 class _Solver:
     """Bounds batches of domains of one query."""
 
-    def __init__(self, query: Query, program: Program, root: Sequence[Bounds]) -> None:
-        self._query, self._program, self._root = query, program, root
-        self._users = program.users()
+    def __init__(self, query: Query, problem: Problem, root: Sequence[Bounds]) -> None:
+        self._query, self._problem, self._root = query, problem, root
+        self._program = problem.program
 
     def bound(self, domains: _Domains, *, steps: int) -> tuple[_Domains, dict[int, Tensor], Point | None]:
         """Give the domains that are not proved, with scores for their next split, and a violation if one is met."""
         count = len(domains.group)
         index = torch.zeros(count, dtype=torch.long, device=domains.group.device)
         regions = self._query.select(index)
+        problem = replace(self._problem, regions=regions)
         intervals, empty = self._intervals(domains, regions)
         rows = self._query.rows[domains.group]
         shape = self._program.steps[self._program.output].shape
         form = Dense(None, shape, rows.reshape(*rows.shape[:2], *shape))
         offset = self._query.offset[domains.group]
-        value, scores, reached, planes = self._optimise(form, offset, domains, intervals, regions, steps)
+        value, scores, reached, planes = self._optimise(form, offset, domains, intervals, problem, steps)
         best = torch.maximum(value.amax(1), domains.bound)
         unproved = ~((best > 0) | empty)
         kept = unproved.nonzero().squeeze(1)
@@ -196,7 +200,7 @@ class _Solver:
         offset: Tensor,
         domains: _Domains,
         intervals: Sequence[Bounds],
-        regions: Sequence[Region],
+        problem: Problem,
         steps: int,
     ) -> tuple[Tensor, dict[int, Tensor], _Domains, dict[int, Tensor]]:
         """Raise the rows' lower bounds over alpha and beta.
@@ -262,9 +266,8 @@ class _Solver:
             for step in range(steps + 1):
                 scores.clear()
                 value = offset + lower_bound(
-                    self._program,
+                    problem,
                     intervals,
-                    regions,
                     self._program.output,
                     form,
                     choose=choose,

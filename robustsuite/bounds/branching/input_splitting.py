@@ -8,6 +8,7 @@ from torch import Tensor
 from robustsuite.bounds.branching.query import Point, Query
 from robustsuite.bounds.forms.linear_form import Dense
 from robustsuite.bounds.passes.backward import backward_bounds
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.passes.refinement import intervals_of
 from robustsuite.perturbations import BoxRegion
 from robustsuite.perturbations.norms import flat
@@ -61,11 +62,12 @@ def _proved(query: Query, box: BoxRegion, group: Tensor) -> Tensor:
     """Say for which parts some row of the group is positive everywhere, so that not all can be <= 0."""
     with torch.no_grad():
         program = query.net.bind((box,))
-        intervals = intervals_of(program, (box,))
+        problem = Problem.of(program, (box,))
+        intervals = intervals_of(problem)
         shape = program.steps[program.output].shape
         rows = query.rows[group]
         form = Dense(None, shape, rows.reshape(*rows.shape[:2], *shape))
-        bounds = backward_bounds(program, intervals, (box,), program.output, form, upper=False)
+        bounds = backward_bounds(problem, intervals, program.output, form, upper=False)
     return (bounds.lower + query.offset[group] > 0).any(1)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import Dense, LinearForm
-from robustsuite.bounds.program import Affine, Shape, vector_jacobian
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm, Shape
+from robustsuite.bounds.operations import Affine, vector_jacobian
 
 
 class Adjoint(Affine):

@@ -14,7 +14,8 @@ from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.methods.objectives import as_output, output_forms
 from robustsuite.bounds.passes.ascent import alpha_intervals, optimise
-from robustsuite.bounds.passes.backward import MAX_MEMORY, from_pairs, in_chunks, with_negatives
+from robustsuite.bounds.passes.backward import from_pairs, in_chunks, with_negatives
+from robustsuite.bounds.passes.problem import MAX_MEMORY, Problem
 from robustsuite.bounds.tracing.graph import Graph
 
 _INTERMEDIATE_SHARE = 4  # a step for the intermediate bounds per so many for the output  # a step for the intermediate bounds per so many for the output
@@ -66,16 +67,15 @@ def alpha_crown(
     check_memory(max_memory)
     regions = checked(net, region, objective)
     with torch.no_grad():
-        program = net.bind(regions)
-        intervals = alpha_intervals(program, regions, steps=inner, lr=lr, decay=decay, max_memory=max_memory)
-        form, cheap = output_forms(net, program, intervals, regions, objective, upper=upper)
+        problem = Problem.of(net.bind(regions), regions, max_memory=max_memory)
+        intervals = alpha_intervals(problem, steps=inner, lr=lr, decay=decay)
+        form, cheap = output_forms(net, problem, intervals, objective, upper=upper)
+        output = problem.program.output
 
         def improve(part: LinearForm) -> Tensor:
-            return optimise(program, intervals, regions, program.output, part, steps, lr, decay)
+            return optimise(problem, intervals, output, part, steps, lr, decay)
 
         both = with_negatives(form) if upper else form
-        value = in_chunks(
-            program, intervals, regions, program.output, both, improve, max_memory=max_memory, keeps_all=True
-        )
-        tight = from_pairs(value.expand(len(regions[0].center), -1), upper=upper)
+        value = in_chunks(problem, intervals, output, both, improve, keeps_all=True)
+        tight = from_pairs(value.expand(problem.batch, -1), upper=upper)
         return as_output(net, tight.intersect(cheap), objective)

@@ -17,6 +17,7 @@ from robustsuite.bounds.arguments import Regions, check_classifier, checked
 from robustsuite.bounds.methods.objectives import margins, output_forms
 from robustsuite.bounds.passes.backward import backward_bounds
 from robustsuite.bounds.passes.intervals import propagate
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.relaxations.log_sum_exp import mean_decay
 from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.perturbations import Region
@@ -66,12 +67,12 @@ def margin_cross_entropy(
     """
     regions = checked(net, region)
     rows = _margin_rows(net, regions, labels, beta)
-    program = net.bind(regions)
-    intervals = propagate(program, regions)
-    form, cheap = output_forms(net, program, intervals, regions, rows, upper=False)
+    problem = Problem.of(net.bind(regions), regions)
+    intervals, output = propagate(problem), problem.program.output
+    form, cheap = output_forms(net, problem, intervals, rows, upper=False)
     lower = cheap.lower
     if beta > 0:
-        tight = backward_bounds(program, intervals, regions, program.output, form, upper=False)
+        tight = backward_bounds(problem, intervals, output, form, upper=False)
         lower = _mixed(beta, torch.maximum(tight.lower, lower), lower)
     return CrossEntropyBound(upper=_log_sum_exp(-lower), certified=(lower.detach() > 0).all(1))
 
@@ -93,9 +94,9 @@ def fused_cross_entropy(
     """
     regions = checked(net, region)
     rows = _margin_rows(net, regions, labels, beta)
-    program = net.bind(regions)
-    intervals = propagate(program, regions)
-    _, ends = output_forms(net, program, intervals, regions, rows, upper=beta > 0)
+    problem = Problem.of(net.bind(regions), regions)
+    intervals, output = propagate(problem), problem.program.output
+    _, ends = output_forms(net, problem, intervals, rows, upper=beta > 0)
     low, high = -ends.upper, -ends.lower
     by_ibp, certified = _log_sum_exp(high), (high.detach() < 0).all(1)
     if beta == 0:
@@ -105,8 +106,8 @@ def fused_cross_entropy(
     shift = high.detach().amax(1, keepdim=True).clamp(min=0)
     slope = torch.exp(high - shift) * mean_decay(high - low)
     row = torch.einsum("bj,bjo->bo", slope, rows.to(slope)).unsqueeze(1)
-    form, cheap = output_forms(net, program, intervals, regions, row, upper=False)
-    tight = backward_bounds(program, intervals, regions, program.output, form, upper=False)
+    form, cheap = output_forms(net, problem, intervals, row, upper=False)
+    tight = backward_bounds(problem, intervals, output, form, upper=False)
     most = -torch.maximum(tight.lower, cheap.lower)
     # No chord is negative above its start: rounding may not make their sum so.
     above = (most - (slope * low).sum(1, keepdim=True)).clamp(min=0)

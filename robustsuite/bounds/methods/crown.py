@@ -8,8 +8,8 @@ from torch import Tensor
 from robustsuite.bounds.arguments import Regions, check_memory, checked
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.methods.objectives import finish
-from robustsuite.bounds.passes.backward import MAX_MEMORY
 from robustsuite.bounds.passes.intervals import propagate
+from robustsuite.bounds.passes.problem import MAX_MEMORY, Problem
 from robustsuite.bounds.passes.refinement import intervals_of
 from robustsuite.bounds.tracing.graph import Graph
 
@@ -34,9 +34,8 @@ def crown_ibp(
     """
     check_memory(max_memory)
     regions = checked(net, region, objective)
-    program = net.bind(regions)
-    intervals = propagate(program, regions)
-    return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)
+    problem = Problem.of(net.bind(regions), regions, max_memory=max_memory)
+    return finish(net, problem, propagate(problem), objective, upper=upper)
 
 
 def crown(
@@ -61,6 +60,5 @@ def crown(
     """
     check_memory(max_memory)
     regions = checked(net, region, objective)
-    program = net.bind(regions)
-    intervals = intervals_of(program, regions, max_memory=max_memory)
-    return finish(net, program, intervals, regions, objective, upper=upper, max_memory=max_memory)
+    problem = Problem.of(net.bind(regions), regions, max_memory=max_memory)
+    return finish(net, problem, intervals_of(problem), objective, upper=upper)

@@ -13,8 +13,9 @@ from robustsuite.bounds.arguments import Regions, checked
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.methods.objectives import as_output, output_forms
+from robustsuite.bounds.operations import Affine, Input
 from robustsuite.bounds.passes.intervals import step_interval
-from robustsuite.bounds.program import Affine, Input, Program
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Region
@@ -43,13 +44,13 @@ def forward(
         raise InvalidInput(
             "forward has no analysis of rounding, and the network was traced with sound=True; use crown_ibp or crown"
         )
-    program = net.bind(regions)
-    intervals, planes = sweep(program, regions)
-    form, cheap = output_forms(net, program, intervals, regions, objective, upper=upper)
+    problem = Problem.of(net.bind(regions), regions)
+    intervals, planes = sweep(problem)
+    form, cheap = output_forms(net, problem, intervals, objective, upper=upper)
     if objective is None:
         return as_output(net, cheap, objective)
     # Rows of an objective mix the outputs' planes by their sign.
-    out = planes[program.output]
+    out = planes[problem.program.output]
     rows = flat(form.a, 2)
     up, down = rows.clamp(min=0), rows.clamp(max=0)
     low_slope = up @ _flat(out.lower_slope) + down @ _flat(out.upper_slope)
@@ -71,8 +72,9 @@ def _flat(slope: Tensor) -> Tensor:
     return flat(slope, 2).transpose(1, 2)
 
 
-def sweep(program: Program, regions: Sequence[Region]) -> tuple[list[Bounds], list[Planes]]:
+def sweep(problem: Problem) -> tuple[list[Bounds], list[Planes]]:
     """Give the interval and the planes of every step."""
+    program, regions = problem.program, problem.regions
     intervals: list[Bounds] = []
     planes: list[Planes] = []
     sizes = [math.prod(region.center.shape[1:]) for region in regions]

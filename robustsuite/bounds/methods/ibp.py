@@ -9,6 +9,7 @@ from robustsuite.bounds.arguments import Regions, checked
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.methods.objectives import finish
 from robustsuite.bounds.passes.intervals import propagate
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.tracing.graph import Graph
 
 
@@ -40,6 +41,5 @@ def ibp(
     Source: Gowal et al. 2018, section 3.
     """
     regions = checked(net, region, objective)
-    program = net.bind(regions)
-    intervals = propagate(program, regions)
-    return finish(net, program, intervals, regions, objective, upper=upper, through_nonlinear=False)
+    problem = Problem.of(net.bind(regions), regions)
+    return finish(net, problem, propagate(problem), objective, upper=upper, through_nonlinear=False)

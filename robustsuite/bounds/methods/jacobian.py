@@ -17,10 +17,12 @@ from torch import Tensor, nn
 
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.bounds.arguments import Regions, check_method, checked
+from robustsuite.bounds.forms.linear_form import Shape
 from robustsuite.bounds.methods.adjoint import Adjoint
 from robustsuite.bounds.methods.crown import crown
 from robustsuite.bounds.methods.objectives import Method
-from robustsuite.bounds.program import Affine, Input, Program, Ref, Shape, Step
+from robustsuite.bounds.operations import Affine, Input
+from robustsuite.bounds.program import Program, Ref, Step
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.relaxations.power import Reciprocal, Square

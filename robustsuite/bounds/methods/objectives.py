@@ -13,11 +13,11 @@ from robustsuite.arguments import check_labels, check_number
 from robustsuite.bounds.arguments import Regions
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense
-from robustsuite.bounds.passes.backward import MAX_MEMORY, backward_bounds, identity_form
+from robustsuite.bounds.passes.backward import backward_bounds, identity_form
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.program import Program
 from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import Region
 from robustsuite.perturbations.norms import flat
 
 
@@ -51,42 +51,37 @@ def objective_form(net: Graph, program: Program, objective: Tensor, *, like: Ten
 
 def finish(
     net: Graph,
-    program: Program,
+    problem: Problem,
     intervals: Sequence[Bounds],
-    regions: Sequence[Region],
     objective: Tensor | None,
     *,
     upper: bool = True,
     through_nonlinear: bool = True,
-    max_memory: int = MAX_MEMORY,
 ) -> Bounds:
     """Bound the output, or an objective of it, and intersect with what intervals alone give."""
-    form, cheap = output_forms(net, program, intervals, regions, objective, upper=upper)
+    form, cheap = output_forms(net, problem, intervals, objective, upper=upper)
     if through_nonlinear:
-        tight = backward_bounds(
-            program, intervals, regions, program.output, form, upper=upper, max_memory=max_memory
-        )
+        tight = backward_bounds(problem, intervals, problem.program.output, form, upper=upper)
         cheap = tight.intersect(cheap)
     return as_output(net, cheap, objective)
 
 
 def output_forms(
     net: Graph,
-    program: Program,
+    problem: Problem,
     intervals: Sequence[Bounds],
-    regions: Sequence[Region],
     objective: Tensor | None,
     *,
     upper: bool,
 ) -> tuple[Dense, Bounds]:
     """Give the forms whose bounds are wanted, and bounds of them from the intervals alone, (batch, specs)."""
-    at = program.output
+    program, at = problem.program, problem.program.output
     ends = intervals[at]
     if objective is None:
         form = identity_form(program.steps[at].shape, like=ends.lower)
         return form, Bounds(flat(ends.lower), flat(ends.upper))
     form = objective_form(net, program, objective, like=ends.lower)
-    return form, backward_bounds(program, intervals, regions, at, form, through_nonlinear=False, upper=upper)
+    return form, backward_bounds(problem, intervals, at, form, through_nonlinear=False, upper=upper)
 
 
 def as_output(net: Graph, bounds: Bounds, objective: Tensor | None) -> Bounds:

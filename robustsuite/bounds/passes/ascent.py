@@ -9,41 +9,36 @@ from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
-from robustsuite.bounds.passes.backward import MAX_MEMORY, Choose, default_choice, in_chunks, lower_bound
+from robustsuite.bounds.operations import Nonlinear, Thetas
+from robustsuite.bounds.passes.backward import Choose, default_choice, in_chunks, lower_bound
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.passes.refinement import crown_passes, refine_with_planes, tighten
-from robustsuite.bounds.program import Nonlinear, Program, Thetas
-from robustsuite.perturbations import Region
 
 
 def alpha_intervals(
-    program: Program,
-    regions: Sequence[Region],
+    problem: Problem,
     *,
     steps: int = 5,
     lr: float = 0.25,
     decay: float = 0.98,
-    max_memory: int = MAX_MEMORY,
 ) -> list[Bounds]:
     """Give alpha-CROWN's interval of every step by `steps` of the optimiser each; else as for `alpha_crown`."""
 
     def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
         def improve(part: LinearForm) -> Tensor:
-            return optimise(program, intervals, regions, index, part, steps, lr, decay)
+            return optimise(problem, intervals, index, part, steps, lr, decay)
 
-        return in_chunks(
-            program, intervals, regions, index, form, improve, max_memory=max_memory, keeps_all=True
-        )
+        return in_chunks(problem, intervals, index, form, improve, keeps_all=True)
 
-    passes = crown_passes(program, regions, max_memory=max_memory)
+    passes = crown_passes(problem)
     if steps:
-        passes = (*passes, refine_with_planes(program, regions, bound))
-    return tighten(program, regions, passes)
+        passes = (*passes, refine_with_planes(problem, bound))
+    return tighten(problem, passes)
 
 
 def optimise(
-    program: Program,
+    problem: Problem,
     intervals: Sequence[Bounds],
-    regions: Sequence[Region],
     start: int,
     form: LinearForm,
     steps: int,
@@ -53,7 +48,7 @@ def optimise(
     """Raise the lower bounds of linear forms of a step's output by gradient ascent on the free choices.
 
     Args:
-        program, intervals, regions, start, form: as for `lower_bound`; the intervals stay as they are.
+        problem, intervals, start, form: as for `lower_bound`; the intervals stay as they are.
         steps, lr, decay: of Adam.
 
     Returns:
@@ -79,7 +74,7 @@ def optimise(
         return thetas[index]
 
     def evaluate(choose: Choose) -> Tensor:
-        return lower_bound(program, intervals, regions, start, form, choose=choose)
+        return lower_bound(problem, intervals, start, form, choose=choose)
 
     if steps == 0:
         return evaluate(default_choice)

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm, Shape
 from robustsuite.bounds.forms.picks import OneHot, Picks
 from robustsuite.bounds.forms.pieces import Pieces
+from robustsuite.bounds.operations import Affine, Input, Nonlinear, Thetas
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.passes.rounding import rounding, underflow
-from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Shape, Step, Thetas
+from robustsuite.bounds.program import Program, Step
 from robustsuite.perturbations import BoxRegion, Region
 from robustsuite.perturbations.norms import flat, pairing
 
@@ -27,7 +29,6 @@ Choose = Callable[[int, LinearForm, Nonlinear, Sequence[Bounds]], Thetas]
 Constrain = Callable[[int, LinearForm], tuple[LinearForm, Tensor | None]]
 """Changes the form that arrives at a step, and gives a constant (rows, specs or 1) to add, or None."""
 
-MAX_MEMORY = 2**30
 _TEMPORARIES = 6  # tensors of a form's size that live at once in a step of the pass
 _CPU_TILE = (
     2**26
@@ -45,9 +46,8 @@ def unconstrained(index: int, form: LinearForm) -> tuple[LinearForm, Tensor | No
 
 
 def lower_bound(
-    program: Program,
+    problem: Problem,
     intervals: Sequence[Bounds],
-    regions: Sequence[Region],
     start: int,
     form: LinearForm,
     *,
@@ -59,7 +59,7 @@ def lower_bound(
     """Bound linear forms of a step's output from below.
 
     Args:
-        program, regions: the network and its inputs.
+        problem: the network and its inputs.
         intervals: of the steps; those before nonlinearities give the planes.
         start: the step whose output the forms belong to.
         form: coefficients, specs in rows (see `LinearForm`).
@@ -73,6 +73,7 @@ def lower_bound(
 
     Source: Zhang et al. 2018 (CROWN), theorem 3.2; Xu et al. 2020, section 3.1, for general graphs.
     """
+    program, regions = problem.program, problem.regions
     value: Tensor | float = 0.0
 
     def visit(index: int, step: Step, here: LinearForm) -> Sequence[LinearForm]:
@@ -142,27 +143,25 @@ def _minimum(form: LinearForm, region: Region) -> Tensor:
 
 
 def backward_bounds(
-    program: Program,
+    problem: Problem,
     intervals: Sequence[Bounds],
-    regions: Sequence[Region],
     start: int,
     form: Dense,
     *,
     through_nonlinear: bool = True,
     upper: bool = True,
-    max_memory: int = MAX_MEMORY,
 ) -> Bounds:
     """Bound dense forms from both sides, shape (batch, specs); `upper` False leaves the upper ends infinite."""
 
     def bound(part: LinearForm) -> Tensor:
-        return lower_bound(program, intervals, regions, start, part, through_nonlinear=through_nonlinear)
+        return lower_bound(problem, intervals, start, part, through_nonlinear=through_nonlinear)
 
     both = with_negatives(form) if upper else form
     if not through_nonlinear:
         value = bound(both)
     else:
-        value = in_chunks(program, intervals, regions, start, both, bound, max_memory=max_memory)
-    return from_pairs(value.expand(len(regions[0].center), -1), upper=upper)
+        value = in_chunks(problem, intervals, start, both, bound)
+    return from_pairs(value.expand(problem.batch, -1), upper=upper)
 
 
 def with_negatives(form: Dense) -> Dense:
@@ -179,26 +178,24 @@ def from_pairs(value: Tensor, *, upper: bool) -> Bounds:
 
 
 def in_chunks(
-    program: Program,
+    problem: Problem,
     intervals: Sequence[Bounds],
-    regions: Sequence[Region],
     start: int,
     form: LinearForm,
     bound: Callable[[LinearForm], Tensor],
     *,
-    max_memory: int,
     keeps_all: bool = False,
 ) -> Tensor:
-    """Apply `bound` to parts of a form small enough for `max_memory` bytes, and join the results.
+    """Apply `bound` to parts of a form small enough for the problem's memory, and join the results.
 
     Args:
         form: its parts are rows where it has them, else specs.
         bound: gives lower bounds, shape (rows, specs).
-        max_memory: bytes for the coefficients and temporaries of one part, > 0.
         keeps_all: whether `bound` keeps the forms of all steps (for a gradient) or only those under way.
     """
+    program, max_memory = problem.program, problem.max_memory
     units, axis = form.units()
-    center = regions[0].center
+    center = problem.regions[0].center
     examples = len(center) if form.rows is None else 1
     specs = 1 if axis == 1 else form.a.shape[1]
     largest = max(math.prod(step.shape) for step in program.steps[: start + 1])
@@ -212,9 +209,8 @@ def in_chunks(
     sizes: list[int] = []
     with torch.no_grad():
         lower_bound(
-            program,
+            problem,
             intervals,
-            regions,
             start,
             form.part(0, 1),
             observe=lambda f: sizes.append(math.prod(f.a.shape[2:])),

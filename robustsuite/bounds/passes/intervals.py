@@ -10,25 +10,25 @@ from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
-from robustsuite.bounds.passes.analysis import exact_frontier, released
-from robustsuite.bounds.passes.backward import MAX_MEMORY, in_chunks, lower_bound, neuron_forms
+from robustsuite.bounds.operations import Input
+from robustsuite.bounds.passes.backward import in_chunks, lower_bound, neuron_forms
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.passes.rounding import rounding
-from robustsuite.bounds.program import Input, Program, Ref, Step
+from robustsuite.bounds.program import Ref, Step
 from robustsuite.errors import UnboundedOutput
 from robustsuite.perturbations import Region
 
 GONE = Bounds(torch.empty(0), torch.empty(0))  # stands for an interval that was released
 
 
-def propagate(program: Program, regions: Sequence[Region]) -> list[Bounds]:
-    """Give the IBP interval, shapes (batch, *shape), of the steps that a backward pass asks for (see `released`)."""
+def propagate(problem: Problem) -> list[Bounds]:
+    """Give the IBP interval, shapes (batch, *shape), of the steps that a backward pass asks for (see `Structure`)."""
     intervals: list[Bounds] = []
-    frontier = exact_frontier(program, regions)
-    done_with = released(program)
-    for index, step in enumerate(program.steps):
-        intervals.append(step_interval(step, intervals, regions))
+    frontier, done_with = problem.analysis.frontier, problem.analysis.structure.released
+    for index, step in enumerate(problem.program.steps):
+        intervals.append(step_interval(step, intervals, problem.regions))
         if frontier[index]:
-            intervals[index] = exact_interval(program, intervals, regions, index)
+            intervals[index] = exact_interval(problem, intervals, index)
         for i in done_with[index]:
             intervals[i] = GONE
     return intervals
@@ -51,29 +51,27 @@ def step_interval(step: Step, intervals: Sequence[Bounds], regions: Sequence[Reg
     return interval
 
 
-def exact_interval(
-    program: Program, intervals: Sequence[Bounds], regions: Sequence[Region], index: int
-) -> Bounds:
+def exact_interval(problem: Problem, intervals: Sequence[Bounds], index: int) -> Bounds:
     """Give the interval of a step that is affine in the inputs, by the region's dual norm."""
+    program, regions = problem.program, problem.regions
     ends, shape = intervals[index], program.steps[index].shape
     clean = program.value(Ref(index, shape))
     if len(regions) == 1 and regions[0].is_symmetric and not program.sound:
         # The radius is that of one example: no nonlinearity lies on the way, so all share the coefficients.
-        first = [region.select(torch.zeros(1, dtype=torch.long, device=clean.device)) for region in regions]
+        alone = torch.zeros(1, dtype=torch.long, device=clean.device)
+        first = replace(problem, regions=tuple(region.select(alone) for region in regions))
         form = neuron_forms(torch.ones((1, *shape), dtype=torch.bool, device=clean.device), like=clean)
         form = replace(form, value=form.value[:, :1])
-        least = _chunked(program, intervals, first, index, form).view(1, *shape)
+        least = _chunked(first, intervals, index, form).view(1, *shape)
         radius = clean[:1] - least
         return ends.intersect(Bounds(clean - radius, clean + radius))
     form = neuron_forms(torch.ones_like(clean, dtype=torch.bool), like=clean)
-    pairs = _chunked(program, intervals, regions, index, form)
+    pairs = _chunked(problem, intervals, index, form)
     return ends.intersect(Bounds(pairs[:, 0], -pairs[:, 1]).view(*clean.shape))
 
 
-def _chunked(
-    program: Program, intervals: Sequence[Bounds], regions: Sequence[Region], index: int, form: LinearForm
-) -> Tensor:
+def _chunked(problem: Problem, intervals: Sequence[Bounds], index: int, form: LinearForm) -> Tensor:
     def bound(part: LinearForm) -> Tensor:
-        return lower_bound(program, intervals, regions, index, part)
+        return lower_bound(problem, intervals, index, part)
 
-    return in_chunks(program, intervals, regions, index, form, bound, max_memory=MAX_MEMORY)
+    return in_chunks(problem, intervals, index, form, bound)

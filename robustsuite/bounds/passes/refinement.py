@@ -8,9 +8,8 @@ from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
-from robustsuite.bounds.passes.analysis import exact_frontier, exact_steps, released
+from robustsuite.bounds.operations import Affine, Nonlinear
 from robustsuite.bounds.passes.backward import (
-    MAX_MEMORY,
     forms_of_all,
     from_pairs,
     in_chunks,
@@ -18,52 +17,51 @@ from robustsuite.bounds.passes.backward import (
     neuron_forms,
 )
 from robustsuite.bounds.passes.intervals import GONE, exact_interval, step_interval
+from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.passes.settling import Refine, put, settle
-from robustsuite.bounds.program import Affine, Nonlinear, Program
+from robustsuite.bounds.program import Program
 from robustsuite.bounds.rules.convolution import Convolution
-from robustsuite.perturbations import Region
 from robustsuite.perturbations.norms import flat
 
 _DENSE_FROM = 0.5  # share of neurons from which one set of forms for all examples beats a set for each
 
 
 def intervals_of(
-    program: Program, regions: Sequence[Region], *, max_memory: int = MAX_MEMORY
+    problem: Problem,
 ) -> list[Bounds]:
     """Give CROWN's interval of every step."""
 
-    return tighten(program, regions, crown_passes(program, regions, max_memory=max_memory))
+    return tighten(problem, crown_passes(problem))
 
 
 def crown_passes(
-    program: Program, regions: Sequence[Region], *, max_memory: int = MAX_MEMORY
+    problem: Problem,
 ) -> tuple[Refine, ...]:
     """Give the passes by which CROWN refines a step's interval: a cheap one first, that settles what it can."""
 
     def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
         def pass_backward(part: LinearForm) -> Tensor:
-            return lower_bound(program, intervals, regions, index, part)
+            return lower_bound(problem, intervals, index, part)
 
-        return in_chunks(program, intervals, regions, index, form, pass_backward, max_memory=max_memory)
+        return in_chunks(problem, intervals, index, form, pass_backward)
 
-    planes = refine_with_planes(program, regions, bound)
-    return (planes,) if program.sound else (settle(program, regions, max_memory=max_memory), planes)
+    planes = refine_with_planes(problem, bound)
+    return (planes,) if problem.program.sound else (settle(problem), planes)
 
 
-def tighten(program: Program, regions: Sequence[Region], passes: Sequence[Refine]) -> list[Bounds]:
-    """Give the interval of each step that a backward pass asks for (see `released`).
+def tighten(problem: Problem, passes: Sequence[Refine]) -> list[Bounds]:
+    """Give the interval of each step that a backward pass asks for (see `Structure`).
 
     The `passes` are applied in turn to what enters a nonlinearity.
     """
     intervals: list[Bounds] = []
-    exact = exact_steps(program, regions)
-    frontier = exact_frontier(program, regions)
-    users = program.users()
-    done_with = released(program)
+    analysis, program = problem.analysis, problem.program
+    exact, frontier = analysis.exact, analysis.frontier
+    users, done_with = analysis.structure.users, analysis.structure.released
     for index, step in enumerate(program.steps):
-        intervals.append(step_interval(step, intervals, regions))
+        intervals.append(step_interval(step, intervals, problem.regions))
         if frontier[index]:
-            intervals[index] = exact_interval(program, intervals, regions, index)
+            intervals[index] = exact_interval(problem, intervals, index)
         for refine in passes if not exact[index] else ():
             mask = wanted(program, users[index], intervals, index)
             if mask is None or not bool(mask.any()):
@@ -89,14 +87,13 @@ def wanted(
 
 
 def refine_with_planes(
-    program: Program,
-    regions: Sequence[Region],
+    problem: Problem,
     bound: Callable[[list[Bounds], int, LinearForm], Tensor],
 ) -> Refine:
     """Give a `Refine` that runs a backward pass for the marked neurons.
 
     Args:
-        program, regions: the network and its inputs.
+        problem: the network and its inputs.
         bound: gives lower bounds of the forms of a step's output, from the intervals so far and the step's index.
     """
 
@@ -105,9 +102,9 @@ def refine_with_planes(
         lower, upper = flat(old.lower), flat(old.upper)
         batch, numel = lower.shape
         form = neuron_forms(mask, like=lower)
-        if len(form.index) >= _DENSE_FROM * batch * numel and not _meets_convolution(program, index):
+        if len(form.index) >= _DENSE_FROM * batch * numel and not _meets_convolution(problem.program, index):
             # Nearly all neurons: one set of forms serves all examples, up to the first nonlinearity.
-            form_of_all = forms_of_all(program.steps[index].shape, like=lower)
+            form_of_all = forms_of_all(problem.program.steps[index].shape, like=lower)
             pairs = bound(intervals, index, form_of_all).expand(batch, -1)
             tight = from_pairs(pairs, upper=True).intersect(Bounds(lower, upper))
             return tight.view(*old.lower.shape)

@@ -32,7 +32,8 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.program import Affine, Input, Nonlinear, Step
+from robustsuite.bounds.operations import Affine, Input, Nonlinear
+from robustsuite.bounds.program import Step
 from robustsuite.bounds.relaxations.curve import Curve
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
 from robustsuite.bounds.relaxations.maximum import Maximum

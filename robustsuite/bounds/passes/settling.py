@@ -17,11 +17,12 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.picks import OneHot
-from robustsuite.bounds.passes.backward import MAX_MEMORY, in_chunks, neuron_forms, walk
-from robustsuite.bounds.program import Affine, Input, Nonlinear, Program, Step
+from robustsuite.bounds.operations import Affine, Input, Nonlinear
+from robustsuite.bounds.passes.backward import in_chunks, neuron_forms, walk
+from robustsuite.bounds.passes.problem import Problem
+from robustsuite.bounds.program import Step
 from robustsuite.bounds.relaxations.relu import ReLU
 from robustsuite.bounds.relaxations.unary import Unary
-from robustsuite.perturbations import Region
 from robustsuite.perturbations.norms import flat, pairing
 
 Refine = Callable[[list[Bounds], int, Tensor], Bounds]
@@ -32,7 +33,7 @@ _SAMPLE = 8  # one neuron in so many is tried before the rest
 _SETTLES = 0.5  # share that must be settled for the rest to follow: a pass costs about half of the full one
 
 
-def settle(program: Program, regions: Sequence[Region], *, max_memory: int = MAX_MEMORY) -> Refine:
+def settle(problem: Problem) -> Refine:
     """Give the refinement by one set of coefficients for both sides, for the neurons of ReLU networks.
 
     It leaves the interval as it is where nonlinearities other than ReLUs lie on the way, where the work is small, and
@@ -40,6 +41,7 @@ def settle(program: Program, regions: Sequence[Region], *, max_memory: int = MAX
 
     Source: the parallelogram relaxation, Singh et al. 2018 (DeepZ), theorem 3.1, carried backward.
     """
+    program = problem.program
     relus = [not isinstance(step.op, Nonlinear) or _is_relu(step) for step in program.steps]
 
     def refine(intervals: list[Bounds], index: int, mask: Tensor) -> Bounds:
@@ -49,10 +51,10 @@ def settle(program: Program, regions: Sequence[Region], *, max_memory: int = MAX
             return old
 
         def bound(part: LinearForm) -> Tensor:
-            return both_sides(program, intervals, regions, index, part)
+            return both_sides(problem, intervals, index, part)
 
         def run(form: OneHot) -> Tensor:
-            return in_chunks(program, intervals, regions, index, form, bound, max_memory=max_memory)
+            return in_chunks(problem, intervals, index, form, bound)
 
         form = neuron_forms(mask, like=old.lower)
         form = replace(form, value=form.value[:, :1])
@@ -91,18 +93,17 @@ def put(old: Bounds, form: OneHot, value: Tensor) -> Bounds:
     return Bounds(lower, upper).view(*old.lower.shape)
 
 
-def both_sides(
-    program: Program, intervals: Sequence[Bounds], regions: Sequence[Region], start: int, form: LinearForm
-) -> Tensor:
+def both_sides(problem: Problem, intervals: Sequence[Bounds], start: int, form: LinearForm) -> Tensor:
     """Bound linear forms of a step's output and their negations from below, with one set of coefficients.
 
     Args:
-        program, intervals, regions, start: as for `lower_bound`; all nonlinearities on the way are ReLUs.
+        problem, intervals, start: as for `lower_bound`; all nonlinearities on the way are ReLUs.
         form: one spec in each row.
 
     Returns:
         Shape (rows, 2).
     """
+    program, regions = problem.program, problem.regions
     value = torch.zeros((), dtype=form.a.dtype, device=form.a.device)
 
     def visit(index: int, step: Step, here: LinearForm) -> Sequence[LinearForm]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.program import Nonlinear, Thetas
+from robustsuite.bounds.operations import Nonlinear, Thetas
 from robustsuite.perturbations.norms import pairing
 
 _NARROW = 1e-3  # widths from which on (1 - exp(-w)) / w and its gradient are free of cancellation
@@ -28,9 +28,6 @@ class LogSumExp(Nonlinear):
 
     Source: Wei et al. 2023 (2303.01713), section 3 (bounds of the log-sum-exp).
     """
-
-    def __init__(self) -> None:
-        self._default: tuple[Bounds, tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0].logsumexp(-1)
@@ -71,10 +68,12 @@ class LogSumExp(Nonlinear):
 
     def _default_planes(self, ends: Bounds) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Give the default planes; many backward passes ask for those of the same interval."""
-        if self._default is None or self._default[0] is not ends:
+
+        def made() -> tuple[Tensor, Tensor, Tensor, Tensor]:
             half = torch.full_like(ends.lower[..., :1], 0.5)
-            self._default = ends, _planes(ends.lower, ends.upper, half, half)
-        return self._default[1]
+            return _planes(ends.lower, ends.upper, half, half)
+
+        return ends.remembered(self, made)
 
 
 def _planes(l: Tensor, u: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.program import Nonlinear, Thetas
+from robustsuite.bounds.operations import Nonlinear, Thetas
 from robustsuite.perturbations.norms import flat
 
 

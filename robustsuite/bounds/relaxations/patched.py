@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.operations import Thetas
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
 
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.operations import Thetas
 from robustsuite.bounds.relaxations import derivatives
 from robustsuite.bounds.relaxations.curve import Curve
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation

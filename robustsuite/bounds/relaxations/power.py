@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.operations import Thetas
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
 from robustsuite.errors import UnboundedOutput
 

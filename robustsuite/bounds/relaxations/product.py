@@ -10,7 +10,7 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.program import Nonlinear, Thetas
+from robustsuite.bounds.operations import Nonlinear, Thetas
 from robustsuite.perturbations.norms import pairing
 
 
@@ -31,7 +31,6 @@ class Product(Nonlinear):
 
     def __init__(self, *, gated: bool = False) -> None:
         self._gated = gated
-        self._default: tuple[Bounds, Bounds, tuple[list[Tensor], list[Tensor]]] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] * xs[1]
@@ -93,9 +92,7 @@ class Product(Nonlinear):
     def _default_planes(self, inputs: Sequence[Bounds]) -> tuple[list[Tensor], list[Tensor]]:
         """Give the default planes; many backward passes ask for those of the same intervals."""
         x, y = inputs
-        if self._default is None or self._default[0] is not x or self._default[1] is not y:
-            self._default = x, y, self._planes_by(inputs, Thetas())
-        return self._default[2]
+        return x.remembered((self, y), lambda: self._planes_by(inputs, Thetas()))
 
     def _planes_by(self, inputs: Sequence[Bounds], thetas: Thetas) -> tuple[list[Tensor], list[Tensor]]:
         """Give the plane below and the one above: coefficients of x and of y, and the constant."""
@@ -129,9 +126,6 @@ class MatrixProduct(Nonlinear):
 
     Source: Shi et al. 2020, section 3.3.
     """
-
-    def __init__(self) -> None:
-        self._default: tuple[Bounds, Bounds, tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0] @ xs[1]
@@ -204,8 +198,9 @@ class MatrixProduct(Nonlinear):
     def _defaults(self, x: Bounds, y: Bounds) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Give the default weights of the first lower and of the first upper plane, and the negated constants of the
         mixtures; every pass asks for them."""
-        if self._default is not None and self._default[0] is x and self._default[1] is y:
-            return self._default[2]
+        return x.remembered((self, y), lambda: self._computed_defaults(x, y))
+
+    def _computed_defaults(self, x: Bounds, y: Bounds) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         lx, ux, ly, uy = x.lower, x.upper, y.lower, y.upper
         share_y = (lx + ux).abs() @ (uy - ly) >= (ux - lx) @ (ly + uy).abs()
         with_lx = (ux.abs() - lx.abs()) @ (uy - ly) >= 0
@@ -213,8 +208,7 @@ class MatrixProduct(Nonlinear):
         low, high = torch.where(share_y, with_lx, with_ly), torch.where(share_y, with_lx, ~with_ly)
         low, high = low.to(lx.dtype), high.to(lx.dtype)
         below, above = torch.lerp(ux @ uy, lx @ ly, low), torch.lerp(ux @ ly, lx @ uy, high)
-        self._default = x, y, (low, high, below, above)
-        return self._default[2]
+        return low, high, below, above
 
 
 def _for_columns(weight: Tensor, columns: Tensor) -> Tensor:

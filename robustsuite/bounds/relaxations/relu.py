@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense, LinearForm
-from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.operations import Thetas
 from robustsuite.bounds.relaxations.steps import Constant, Jump
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation
 from robustsuite.perturbations.norms import flat
@@ -57,14 +57,14 @@ class ReLU(Relaxation):
         return (l < 0) & (u > 0)
 
     def range(self, ends: Bounds) -> Bounds:
-        if self._slope or not isinstance(ends, Centered):
+        if self._slope or not ends.is_centered:
             return Bounds(self(ends.lower), self(ends.upper))
         total, width = ends.sum_and_width()
         if is_one_tile(total):
             low, high = (total - width).relu_(), (total + width).relu_()  # twice the ends
             middle = torch.lerp(low, high, 0.5)
-            return Centered(middle, middle - low)
-        return Centered(*_Rectified.apply(total, width))  # type: ignore[no-untyped-call]
+            return Bounds.centered(middle, middle - low)
+        return Bounds.centered(*_Rectified.apply(total, width))  # type: ignore[no-untyped-call]
 
     def differentiable(self, form: LinearForm, ends: Bounds) -> tuple[Tensor, Tensor] | None:
         if self._slope or not isinstance(form, Dense) or form.rows is not None:

@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.program import Thetas
+from robustsuite.bounds.operations import Thetas
 from robustsuite.bounds.relaxations import derivatives
 from robustsuite.bounds.relaxations.unary import Lines, Relaxation, chord, is_narrow
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.program import Nonlinear, Program, Ref, Thetas
+from robustsuite.bounds.operations import Nonlinear, Thetas
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.errors import UnboundedOutput, UnsupportedOperator
 from robustsuite.perturbations.norms import pairing
 
@@ -90,7 +91,6 @@ class Unary(Nonlinear):
 
     def __init__(self, relaxation: Relaxation) -> None:
         self.relaxation = relaxation
-        self._default: tuple[Bounds, Lines] | None = None
 
     def forward(self, *xs: Tensor) -> Tensor:
         return self.relaxation(xs[0])
@@ -106,9 +106,7 @@ class Unary(Nonlinear):
 
     def lines(self, ends: Bounds) -> Lines:
         """Give the default lines; many backward passes ask for those of the same interval."""
-        if self._default is None or self._default[0] is not ends:
-            self._default = ends, self.relaxation.lines(ends.lower, ends.upper, None, None)
-        return self._default[1]
+        return ends.remembered(self, lambda: self.relaxation.lines(ends.lower, ends.upper, None, None))
 
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
         lines = self.lines(inputs[0])

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.forms.bounds import Bounds, Centered
+from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
-from robustsuite.bounds.program import Affine, Program, Ref, Refine
+from robustsuite.bounds.operations import Affine, Refine
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import Product
 from robustsuite.bounds.relaxations.unary import apply_unary
@@ -31,9 +32,9 @@ class Scale(Affine):
         return xs[0] * self._constant
 
     def interval(self, *xs: Bounds) -> Bounds:
-        if isinstance(xs[0], Centered):
+        if xs[0].is_centered:
             total, width = xs[0].sum_and_width()
-            return Centered(total * self._constant, width * self._constant.abs())
+            return Bounds.centered(total * self._constant, width * self._constant.abs())
         # Written so that it is linear in the two ends, as `planes` needs it.
         rising = self._constant >= 0
         first, second = xs[0].lower * self._constant, xs[0].upper * self._constant
@@ -57,9 +58,9 @@ class Add(Affine):
         return xs[0] + xs[1]
 
     def interval(self, *xs: Bounds) -> Bounds:
-        if all(isinstance(x, Centered) for x in xs):
+        if all(x.is_centered for x in xs):
             (total, width), (other_total, other_width) = (x.sum_and_width() for x in xs)
-            return Centered(total + other_total, width + other_width)
+            return Bounds.centered(total + other_total, width + other_width)
         return Bounds(xs[0].lower + xs[1].lower, xs[0].upper + xs[1].upper)
 
     def terms(self) -> int:

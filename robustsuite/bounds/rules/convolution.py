@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.forms.bounds import Bounds, Centered
-from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm, Shape
 from robustsuite.bounds.forms.picks import OneHot
 from robustsuite.bounds.forms.windows import Windows
-from robustsuite.bounds.program import Affine, Program, Ref, Shape
+from robustsuite.bounds.operations import Affine
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules.arithmetic import add
 from robustsuite.bounds.rules.kernel import convolve_transposed_with, convolve_with
 from robustsuite.bounds.rules.shape import reshape
@@ -56,7 +57,7 @@ class _WithKernel(Affine):
     def interval(self, *xs: Bounds) -> Bounds:
         total, width = xs[0].sum_and_width()
         bias = None if self._bias is None else 2 * self._bias
-        return Centered(
+        return Bounds.centered(
             self._convolve(total, self._weight, bias), self._convolve(width, self._weight.abs(), None)
         )
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.program import LinearMap, Program, Ref
+from robustsuite.bounds.operations import LinearMap
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules.arithmetic import scale
 from robustsuite.bounds.rules.shape import axis_after, moved
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.program import Program, Ref, Shape
+from robustsuite.bounds.forms.linear_form import Shape
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules.linear import matmul
 from robustsuite.bounds.rules.shape import moved, permute, reshape
 

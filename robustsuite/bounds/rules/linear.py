@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.forms.bounds import Bounds, Centered
-from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm, Shape
 from robustsuite.bounds.forms.picks import OneHot, Picks
-from robustsuite.bounds.program import Affine, Program, Ref, Shape, vector_jacobian
+from robustsuite.bounds.operations import Affine, vector_jacobian
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations.product import MatrixProduct
 from robustsuite.bounds.rules.arithmetic import add, scale
 from robustsuite.bounds.rules.shape import expand, reshape, transpose
@@ -38,7 +39,7 @@ class Linear(Affine):
     def interval(self, *xs: Bounds) -> Bounds:
         total, width = xs[0].sum_and_width()
         bias = None if self._bias is None else 2 * self._bias
-        return Centered(
+        return Bounds.centered(
             functional.linear(total, self._weight, bias), functional.linear(width, self._weight.abs())
         )
 
@@ -84,7 +85,9 @@ class ConstantProduct(Affine):
 
     def interval(self, *xs: Bounds) -> Bounds:
         total, width = xs[0].sum_and_width()
-        return Centered(self._product(total, self._constant), self._product(width, self._constant.abs()))
+        return Bounds.centered(
+            self._product(total, self._constant), self._product(width, self._constant.abs())
+        )
 
     def terms(self) -> int:
         return max(self._constant.shape[-2:])

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.program import Program, Ref, Shape
+from robustsuite.bounds.forms.linear_form import Shape
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.power import Square
 from robustsuite.bounds.relaxations.product import Product

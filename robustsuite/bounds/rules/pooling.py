@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.program import LinearMap, Program, Ref
+from robustsuite.bounds.operations import LinearMap
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations.maximum import Maximum
 from robustsuite.bounds.rules.arithmetic import scale
 from robustsuite.bounds.rules.convolution import convolution

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import LinearForm
-from robustsuite.bounds.program import Affine, Program, Ref, Shape
+from robustsuite.bounds.forms.linear_form import LinearForm, Shape
+from robustsuite.bounds.operations import Affine
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules.arithmetic import scale
 from robustsuite.bounds.rules.shape import moved
 from robustsuite.bounds.rules.table import Table

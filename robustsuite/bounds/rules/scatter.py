@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.program import LinearMap, Program, Ref, Shape
+from robustsuite.bounds.forms.linear_form import Shape
+from robustsuite.bounds.operations import LinearMap
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules.arithmetic import add, multiply, scale
 from robustsuite.bounds.rules.refusal import constant, refuse
 from robustsuite.bounds.rules.shape import axis_after, expand, moved

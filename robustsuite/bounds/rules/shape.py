@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from robustsuite.bounds.forms.bounds import Bounds, Centered
-from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.linear_form import LinearForm, Shape
 from robustsuite.bounds.forms.picks import OneHot, Picks
 from robustsuite.bounds.forms.pieces import Pieces
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.program import Affine, LinearMap, Program, Ref, Shape
+from robustsuite.bounds.operations import Affine, LinearMap
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import masks
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
 from robustsuite.errors import UnsupportedOperator
@@ -134,9 +135,9 @@ class Shift(Affine):
         return xs[0] + self._constant
 
     def interval(self, *xs: Bounds) -> Bounds:
-        if isinstance(xs[0], Centered):
+        if xs[0].is_centered:
             total, width = xs[0].sum_and_width()
-            return Centered(total + 2 * self._constant, width)
+            return Bounds.centered(total + 2 * self._constant, width)
         return Bounds(xs[0].lower + self._constant, xs[0].upper + self._constant)
 
     def planes(self, *xs: Planes) -> Planes:

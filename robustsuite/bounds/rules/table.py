@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.program import Program, Ref, Shape
+from robustsuite.bounds.forms.linear_form import Shape
+from robustsuite.bounds.program import Program, Ref
 from robustsuite.errors import UnsupportedOperator
 
 Rule = Callable[..., Ref | Tensor | tuple[Any, ...] | None]
@@ -114,5 +115,4 @@ def shape_of(function: Callable[[Tensor], Tensor], *shapes: Shape) -> Shape:
 
 def constant_like(g: Program) -> dict[str, Any]:
     """Give the dtype and device of the program's inputs."""
-    first = g.value(Ref(0, g.steps[0].shape))
-    return {"dtype": first.dtype, "device": first.device}
+    return {"dtype": g.dtype, "device": g.device}

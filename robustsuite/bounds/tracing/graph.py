@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from robustsuite.bounds.tracing import agreement, separation
 from robustsuite.bounds.tracing.baked import Snapshot, snapshot
 from robustsuite.bounds.tracing.calls import Call, calls_of
 from robustsuite.bounds.tracing.capture import check_capture, check_takes
+from robustsuite.bounds.tracing.kept import Kept
 from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.perturbations import Region
 
@@ -52,6 +53,7 @@ class Graph:
     sound: bool = False
     _dtype: torch.dtype | None = None
     _baked: Snapshot | None = None
+    _kept: Kept = field(default_factory=Kept)
 
     def bind(self, regions: Sequence[Region]) -> Program:
         """Write the network as a program for a batch of regions, with the parameters' present values.
@@ -69,28 +71,28 @@ class Graph:
         if self._baked is not None:
             self._baked.check()
         program = Program([region.center.unsqueeze(1) for region in regions], sound=self.sound)
-        refs = [Ref(i, step.shape) for i, step in enumerate(program.steps)]
-        values = self.placeholders(refs, regions[0].center.device)
-        for call in self._calls:
-            if call.function is not None:
-                program.begin(call.where, partial(_in_training, self._traced, call.node))
-                values[call.node] = call.apply(program, values)
-        output = values[self._output]
+        given, fresh = self._present(program.device)
+        is_training = partial(_in_training, self._traced)
+        output = self._kept.write(program, self._calls, given, fresh, self._output, is_training)
         if not isinstance(output, Ref):
             raise InvalidInput("the network's output does not depend on its input; nothing to bound")
         if output.masked is not None and bool(output.masked.any()):
             raise UnsupportedOperator(
                 "the network's output has entries of -inf (of a mask); nothing bounds them"
             )
-        program.output = output.index
         for extend in self._extend:
             program.output = extend(program).index
         return program
 
     def placeholders(self, inputs: Sequence[Any], device: torch.device) -> dict[fx.Node, Any]:
         """Give what the traced graph starts from: the inputs, and the present parameters, buffers and constants."""
-        values: dict[fx.Node, Any] = {}
-        given = iter(inputs)
+        given, _ = self._present(device)
+        own = (call.node for call in self._calls if call.function is None and call.node not in given)
+        return given | dict(zip(own, inputs, strict=True))
+
+    def _present(self, device: torch.device) -> tuple[dict[fx.Node, Tensor], frozenset[fx.Node]]:
+        """Give the present parameters, buffers and constants on a device, and which are new tensors in each call."""
+        given, fresh = {}, set()
         for call in self._calls:
             if call.function is not None:
                 continue
@@ -101,12 +103,17 @@ class Graph:
                         f"'{self._live[call.name]}' had shape {tuple(call.node.meta['val'].shape)} when the module was "
                         f"traced and has {tuple(value.shape)} now; trace again"
                     )
-                values[call.node] = value
+                if value.grad_fn is not None:
+                    fresh.add(call.node)
             elif call.name in self._constants:
-                values[call.node] = self._constants[call.name].to(device)
+                value = self._constants[call.name]
+                if value.device != device:
+                    value = value.to(device)
+                    fresh.add(call.node)
             else:
-                values[call.node] = next(given)
-        return values
+                continue
+            given[call.node] = value
+        return given, frozenset(fresh)
 
     def derive(
         self, module: nn.Module, output_shape: tuple[int, ...], extend: Callable[[Program], Ref]
