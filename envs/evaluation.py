@@ -35,7 +35,6 @@ ATTACKED_RETURN = Metric(name="return", kind="attacked", unit="return")
 CERTIFIED_RETURN = Metric(name="certified_return", kind="certified", unit="return", quantity="return")
 KEPT_ACTIONS = Metric(name="kept_actions", kind="attacked", unit=SHARE)
 CERTIFIED_ACTIONS = Metric(name="certified_actions", kind="certified", unit=SHARE, quantity="kept_actions")
-_RESAMPLES = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,12 +245,5 @@ def share_of_steps(flags: npt.NDArray[np.bool_], played: Rollout, *, seed: int =
     """
     if flags.shape != played.episode.shape:
         raise InvalidInput(f"flags have shape {flags.shape}; expected one per step, {played.episode.shape}")
-    episodes = len(played.returns)
-    hits = np.bincount(played.episode, weights=flags, minlength=episodes)
-    value = float(flags.mean())
-    if episodes == 1:
-        return Estimate(value=value, low=float("nan"), high=float("nan"), n=len(flags))
-    draws = np.random.default_rng(seed).integers(episodes, size=(_RESAMPLES, episodes))
-    shares = hits[draws].sum(1) / played.lengths[draws].sum(1)
-    low, high = np.quantile(shares, [0.025, 0.975])
-    return Estimate(value=value, low=min(value, float(low)), high=max(value, float(high)), n=len(flags))
+    hits = np.bincount(played.episode, weights=flags, minlength=len(played.returns))
+    return statistics.ratio(hits, played.lengths, seed=seed)

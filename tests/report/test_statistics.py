@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from robustsuite.errors import InvalidInput
-from robustsuite.report.statistics import mean, proportion
+from robustsuite.report.statistics import exact_proportion, mean, proportion, ratio
 
 
 def test_wilson_by_hand() -> None:
@@ -42,6 +43,33 @@ def test_wilson_covers() -> None:
         found = [proportion(int(k), 50) for k in stream.binomial(50, p, size=2000)]
         covered = np.mean([one.low <= p <= one.high for one in found])
         assert 0.92 <= covered <= 0.98
+
+
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_the_exact_interval_is_that_of_beta_quantiles(n: int, share: float) -> None:
+    successes = round(share * n)
+    found = exact_proportion(successes, n)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    low = stats.beta.ppf(0.025, successes, n - successes + 1) if successes else 0.0
+    assert found.low == pytest.approx(low, abs=1e-9)
+    assert found.high == pytest.approx(1 - exact_proportion(n - successes, n).low, abs=1e-9)
+
+
+def test_the_exact_interval_covers_at_least_as_often_as_it_says() -> None:
+    """Summed over all outcomes, where Wilson's interval falls short."""
+    for n, p in ((10, 0.04), (20, 0.3), (50, 0.99)):
+        inside = [exact_proportion(k, n).low <= p <= exact_proportion(k, n).high for k in range(n + 1)]
+        assert stats.binom.pmf(np.flatnonzero(inside), n, p).sum() >= 0.95
+
+
+def test_a_ratio_weighs_groups_by_their_size() -> None:
+    found = ratio([1, 30], [10, 30])
+    assert found.value == 31 / 40
+    assert found.low <= found.value <= found.high
+    assert found.n == 40
+    assert ratio([3, 6, 9], [10, 20, 30]).low == pytest.approx(0.3)
+    with pytest.raises(InvalidInput, match="1 parts and 2 wholes"):
+        ratio([1], [1, 2])
 
 
 def test_the_bootstrap_covers() -> None:
