@@ -38,7 +38,7 @@ CERTIFIED_ACTIONS = Metric(name="certified_actions", kind="certified", unit=SHAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
+class AgentEvaluation:
     """What is measured. Every agent that is evaluated with the same seed plays the same episodes.
 
     Args:
@@ -76,7 +76,7 @@ class _Row:
 
 
 def evaluate(
-    agent: Agent, evaluation: Evaluation, *, subject: str, seed: int, recipe: str = ""
+    agent: Agent, evaluation: AgentEvaluation, *, subject: str, seed: int, recipe: str = ""
 ) -> list[Record]:
     """Measure an agent with deterministic actions, one reset seed per episode.
 
@@ -93,7 +93,7 @@ def evaluate(
         recipe: name of the recipe that made the agent.
     """
     check_kind(agent, Agent, "agent", "an Agent: agents.load(path) or agents.from_dqn(model, env)")
-    check_kind(evaluation, Evaluation, "evaluation", "an Evaluation(...)")
+    check_kind(evaluation, AgentEvaluation, "evaluation", "an AgentEvaluation(...)")
     q = agent.q_function()
     seeds = [seeding.derive(seed, "test", episode) for episode in range(evaluation.episodes)]
     with one_thread():
@@ -128,7 +128,7 @@ def evaluate(
 
 
 def _attacked_rows(
-    q: QFunction, env: str, seeds: Sequence[int], evaluation: Evaluation, natural: Rollout, *, seed: int
+    q: QFunction, env: str, seeds: Sequence[int], evaluation: AgentEvaluation, natural: Rollout, *, seed: int
 ) -> list[_Row]:
     """Play the whole curve of each attack as one batch of episodes."""
     std = scale.published(env)
@@ -174,7 +174,7 @@ def _attacked_rows(
 
 
 def _action_rows(
-    q: QFunction, env: str, evaluation: Evaluation, natural: Rollout, *, seed: int
+    q: QFunction, env: str, evaluation: AgentEvaluation, natural: Rollout, *, seed: int
 ) -> list[_Row]:
     """Attack and certify the actions of the natural episodes."""
     states = torch.from_numpy(natural.states).to(q.device)

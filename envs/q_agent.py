@@ -16,7 +16,7 @@ from .robustness import Robustness
 from .validation import Validation
 
 if TYPE_CHECKING:
-    from .evaluation import Evaluation
+    from .evaluation import AgentEvaluation
 
 _STATE = "state.safetensors"
 _AGENT = "agent.safetensors"
@@ -56,7 +56,7 @@ class QAgent(Recipe):
 
     def train(self, run: Run) -> None:
         """Train; write the run's state at intervals and the best agent at the end."""
-        from . import agents, selection, threads
+        from . import agents, callbacks, threads
 
         scale.published(self.environment)  # without them nothing could be measured in the end
         final = run.checkpoints / _AGENT
@@ -67,7 +67,7 @@ class QAgent(Recipe):
             model = self.learning.build(
                 self.environment, robustness=self.robustness, seed=self.seed, device=self.device
             )
-            keeper = selection.KeepBest(
+            keeper = callbacks.KeepBest(
                 env=self.environment,
                 validation=self.validation,
                 run=run,
@@ -76,8 +76,8 @@ class QAgent(Recipe):
             )
             state = run.checkpoints / _STATE
             if run.resume and state.exists():
-                selection.load(state, model, keeper)
-            saver = selection.SaveState(path=state, every=self.validation.every, keeper=keeper)
+                callbacks.load(state, model, keeper)
+            saver = callbacks.SaveState(path=state, every=self.validation.every, keeper=keeper)
             if not keeper.finished and model.num_timesteps < steps:
                 model.learn(
                     steps - model.num_timesteps,
@@ -99,19 +99,19 @@ class QAgent(Recipe):
                 agent, self.evaluation(), subject=self.subject, seed=self.seed, recipe=self.name
             )
 
-    def evaluation(self) -> Evaluation:
+    def evaluation(self) -> AgentEvaluation:
         """Give what is measured: random noise, PGD on Q, and the attack toward each action."""
         import gymnasium as gym
 
         from . import environments
         from .attacks import PGDOnQ, RandomNoise, TowardAction
-        from .evaluation import Evaluation
+        from .evaluation import AgentEvaluation
 
         env = environments.make(self.environment)
         environments.check_spaces(env, vectors=True)
         space = env.action_space
         assert isinstance(space, gym.spaces.Discrete)
         toward = tuple(TowardAction(action=action) for action in range(int(space.n)))
-        return Evaluation(
+        return AgentEvaluation(
             episodes=self.episodes, eps=self.eps, adversaries=(RandomNoise(), PGDOnQ(), *toward)
         )

@@ -31,7 +31,3 @@ class CheckpointError(RobustsuiteError, ValueError):
 
 class TrainingDiverged(RobustsuiteError, ArithmeticError):
     """A loss became NaN or infinite."""
-
-
-class MissingDependency(RobustsuiteError, ImportError):
-    """An optional package, or a domain of the suite, is not installed."""

@@ -21,7 +21,7 @@ from robustsuite.perturbations import Perturbation, features
 from robustsuite.report.statistics import proportion
 from robustsuite.runs.metric import SHARE, Metric
 from robustsuite.runs.records import Record
-from robustsuite.runs.run import Progress, Run
+from robustsuite.runs.run import ProgressBar, Run
 
 BoundMethod = Callable[..., bounds.Bounds]
 
@@ -136,7 +136,7 @@ class Evaluation:
                 )
         return records
 
-    def _correct(self, model: nn.Module, x: Tensor, y: Tensor, bar: Progress) -> Bool[Tensor, " n"]:
+    def _correct(self, model: nn.Module, x: Tensor, y: Tensor, bar: ProgressBar) -> Bool[Tensor, " n"]:
         device, correct = _device(model), torch.zeros(len(x), dtype=torch.bool)
         for part in torch.split(torch.arange(len(x)), self.batch_size):
             with torch.no_grad():
@@ -154,7 +154,7 @@ class Evaluation:
         correct: Tensor,
         perturbation: Perturbation,
         seed: int,
-        bar: Progress,
+        bar: ProgressBar,
     ) -> tuple[Bool[Tensor, " n"], int]:
         """Give the examples that are correct also under attack, and the queries spent."""
         device, standing, queries = _device(model), correct.clone(), 0
@@ -174,7 +174,7 @@ class Evaluation:
         y: Tensor,
         correct: Tensor,
         perturbation: Perturbation,
-        bar: Progress,
+        bar: ProgressBar,
     ) -> Bool[Tensor, " n"]:
         device, certified = _device(model), torch.zeros(len(x), dtype=torch.bool)
         net = bounds.trace(model, x[:1].to(device), sound=self.sound)

@@ -16,8 +16,7 @@ from robustsuite.attacks import FGSM, PGD, Divergence, Targeted, losses
 from robustsuite.envs import agents, scale
 from robustsuite.envs.attacks import MinQ, PGDOnQ, TowardAction
 from robustsuite.envs.certificates import certified_actions
-from robustsuite.envs.evaluation import Evaluation as AgentEvaluation
-from robustsuite.envs.evaluation import evaluate
+from robustsuite.envs.evaluation import AgentEvaluation, evaluate
 from robustsuite.envs.learning import QLearning
 from robustsuite.envs.observation import ObservationAttack
 from robustsuite.envs.q_function import QFunction
@@ -458,8 +457,8 @@ def _envs(folder: Path) -> dict[str, Call]:
         "QLearning, hidden of a number": lambda: QLearning(hidden=_any(64)),
         "QLearning on Pendulum": lambda: QLearning().build("Pendulum-v1", robustness=Robustness(), seed=0),
         "Validation, eps NaN": lambda: Validation(eps=_NAN),
-        "Evaluation, episodes 0": lambda: AgentEvaluation(episodes=0),
-        "Evaluation, adversaries of names": lambda: AgentEvaluation(adversaries=_any(("pgd",))),
+        "AgentEvaluation, episodes 0": lambda: AgentEvaluation(episodes=0),
+        "AgentEvaluation, adversaries of names": lambda: AgentEvaluation(adversaries=_any(("pgd",))),
         "ball, eps -1": lambda: scale.ball(-1.0, (1.0,)),
         "ball, std NaN": lambda: scale.ball(0.1, (_NAN,)),
         "ball, std of a number": lambda: scale.ball(0.1, _any(1.0)),

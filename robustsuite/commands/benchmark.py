@@ -15,7 +15,7 @@ from robustsuite.arguments import MAX_SEED, check_number, check_numbers
 from robustsuite.bounds import Bounds
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Linf
-from robustsuite.runs.run import Listener, Progress, ProgressEvent, silent
+from robustsuite.runs.run import Listener, ProgressBar, ProgressEvent, silent
 
 EPS = 0.01
 _LARGEST = 1_000_000  # examples in a batch, whose inputs alone take gigabytes
@@ -73,7 +73,7 @@ def run(
     event = ProgressEvent(
         run="bench", description="measuring", done=0, total=len(chosen) * len(batches) * len(methods)
     )
-    progress, timings = Progress(event, listener), list[Timing]()
+    progress, timings = ProgressBar(event, listener), list[Timing]()
     for name, (model, shape) in chosen.items():
         model = model.to(device).eval()
         for batch in batches:

@@ -48,7 +48,7 @@ class ProgressEvent:
 Listener = Callable[[ProgressEvent], None]
 
 
-class Progress:
+class ProgressBar:
     """Counts the steps of one part of a run and tells the listener, ten times a second at most."""
 
     def __init__(self, event: ProgressEvent, listener: Listener) -> None:
@@ -220,7 +220,7 @@ class Run:
         self._scalars.write(step, scalars, superseding=self.resume)
 
     @contextmanager
-    def progress(self, description: str, total: int) -> Iterator[Progress]:
+    def progress(self, description: str, total: int) -> Iterator[ProgressBar]:
         """Count the steps of a part of the run; the listener draws them.
 
         Example:
@@ -230,7 +230,7 @@ class Run:
             ...         progress.advance()
         """
         event = ProgressEvent(run=self.name, description=description, done=0, total=max(1, total))
-        progress = Progress(event, self.listener)
+        progress = ProgressBar(event, self.listener)
         yield progress
         progress.to(event.total)
 

@@ -10,7 +10,7 @@ import torch
 
 from robustsuite.envs import scale
 from robustsuite.envs.attacks import Adversary, PGDOnQ, RandomNoise, TowardAction
-from robustsuite.envs.evaluation import STRONGEST, Evaluation, evaluate, share_of_steps
+from robustsuite.envs.evaluation import STRONGEST, AgentEvaluation, evaluate, share_of_steps
 from robustsuite.envs.q_function import QFunction
 from robustsuite.envs.rollout import rollout
 from robustsuite.errors import InvalidInput
@@ -25,7 +25,7 @@ ADVERSARIES: tuple[Adversary, ...] = (RandomNoise(), PGDOnQ(steps=2), TowardActi
 
 @pytest.fixture(scope="module")
 def records() -> list[Record]:
-    evaluation = Evaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES, details=True)
+    evaluation = AgentEvaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES, details=True)
     return evaluate(controller(), evaluation, subject="controller", seed=0, recipe="none")
 
 
@@ -60,7 +60,7 @@ def test_records_say_on_what_and_how_many(records: list[Record]) -> None:
 
 def test_details_are_left_out_unless_asked_for(records: list[Record]) -> None:
     plain = evaluate(
-        controller(), Evaluation(episodes=1, eps=(0.05,), adversaries=()), subject="controller", seed=0
+        controller(), AgentEvaluation(episodes=1, eps=(0.05,), adversaries=()), subject="controller", seed=0
     )
     assert {r.metric.name for r in plain} == {"return", "certified_actions"}
     assert {r.metric.name for r in records} == {
@@ -72,7 +72,7 @@ def test_details_are_left_out_unless_asked_for(records: list[Record]) -> None:
 
 
 def test_same_seed_same_records(records: list[Record]) -> None:
-    evaluation = Evaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES, details=True)
+    evaluation = AgentEvaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES, details=True)
     again = evaluate(controller(), evaluation, subject="controller", seed=0, recipe="none")
     assert [(r.key, r.value, r.low, r.high) for r in again] == [
         (r.key, r.value, r.low, r.high) for r in records
@@ -133,6 +133,6 @@ def test_wrong_calls_are_refused() -> None:
     with pytest.raises(InvalidInput, match="0 balls for 1 episodes and no generator"):
         rollout(q, "CartPole-v1", [0], adversary=RandomNoise())
     with pytest.raises(InvalidInput, match="eps is (0.0|inf); expected a number > 0"):
-        Evaluation(eps=(0.0,))
+        AgentEvaluation(eps=(0.0,))
     with pytest.raises(InvalidInput, match="eps is (0.0|inf); expected a number > 0"):
-        Evaluation(eps=(math.inf,))
+        AgentEvaluation(eps=(math.inf,))

@@ -16,7 +16,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from robustsuite.errors import CheckpointError
 from robustsuite.runs import checkpoints
 from robustsuite.runs.checkpoints import Checkpoint
-from robustsuite.runs.run import Progress, Run
+from robustsuite.runs.run import ProgressBar, Run
 
 from . import agents, resume
 from .agents import Agent
@@ -46,7 +46,7 @@ class KeepBest(BaseCallback):
         validation: Validation,
         run: Run,
         seed: int,
-        progress: Progress,
+        progress: ProgressBar,
     ) -> None:
         super().__init__()
         self._env, self._validation, self._run, self._seed = env, validation, run, seed
