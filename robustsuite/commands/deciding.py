@@ -20,6 +20,7 @@ from robustsuite.formats.reference import onnxruntime_of
 GRACE = 2.0
 """Seconds beyond the timeout, after which whatever is under way is broken off."""
 
+_AGAIN = 0.25  # seconds from one alarm to the next
 _SMALL = 20_000  # parameters up to which one thread is quicker than several (ACAS Xu has 13,000)
 
 
@@ -92,15 +93,21 @@ def time_limit(seconds: float) -> Iterator[None]:
     class Expired(BaseException):
         """Not caught by anything inside."""
 
+    leaving = False
+
     def expire(*_: object) -> None:
-        raise Expired
+        if not leaving:
+            raise Expired
 
     before = signal.signal(signal.SIGALRM, expire)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    # Python drops what is raised in a destructor: so the alarm comes again.
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), _AGAIN)
     try:
         yield
+        leaving = True
     except Expired:
-        pass
+        leaving = True
     finally:
+        leaving = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import shlex
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from robustsuite.commands.cli import main
-from robustsuite.commands.deciding import decide_files
+from robustsuite.commands.deciding import decide_files, time_limit
 from robustsuite.errors import InvalidInput
 from robustsuite.formats import OnnxNetwork, load_onnx, parse_vnnlib
 from robustsuite.formats.decision import Decision, Result, decide
@@ -132,6 +133,21 @@ def test_the_command_prints_the_answer_first(files: Path, capsys: pytest.Capture
     np.testing.assert_allclose(y[0], numbers[2:], atol=1e-5)
     assert main(shlex.split(f"certify {files}/net.onnx {files}/safe.vnnlib --timeout 0.001")) == 0
     assert capsys.readouterr().out == "timeout\n"
+
+
+def test_an_alarm_that_a_destructor_swallows_comes_again(recwarn: pytest.WarningsRecorder) -> None:
+    class Slow:
+        def __del__(self) -> None:
+            until = time.monotonic() + 0.2
+            while time.monotonic() < until:
+                pass
+
+    until = time.monotonic() + 60.0
+    with time_limit(0.05):
+        Slow()  # the first alarm comes while it is taken down
+        while time.monotonic() < until:
+            pass
+    assert time.monotonic() < until
 
 
 def test_the_command_takes_a_list_and_resumes(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
