@@ -10,6 +10,10 @@ import jaxtyping
 import pytest
 import torch
 
+from .toy_domain import toy
+
+__all__ = ["toy"]  # a fixture of several folders
+
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 if "ROBUSTSUITE_DATA" not in os.environ and _BESIDE.is_dir():

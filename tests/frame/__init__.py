@@ -1,1 +1,1 @@
-"""Tests of packaging, records, recipes, runs, checkpoints, data and the command line."""
+"""Tests of packaging, recipes, data, docs and the ranges of all numbers."""

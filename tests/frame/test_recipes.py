@@ -14,7 +14,7 @@ from robustsuite.perturbations import Perturbation
 from robustsuite.recipes import Recipe
 from robustsuite.runs import serialization
 
-from .conftest import install
+from ..toy_domain import install
 
 
 def _everything() -> list[Recipe]:
