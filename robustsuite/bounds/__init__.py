@@ -14,6 +14,7 @@ Trace a module once, bind a perturbation to a batch, call a method:
 
 from robustsuite.bounds.branching.verify import Answer, Verdict, verify
 from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.margins import Margins, margins
 from robustsuite.bounds.methods.alpha_crown import alpha_crown
 from robustsuite.bounds.methods.certified import certified
 from robustsuite.bounds.methods.cross_entropy import (
@@ -26,7 +27,7 @@ from robustsuite.bounds.methods.crown import crown, crown_ibp
 from robustsuite.bounds.methods.forward import forward
 from robustsuite.bounds.methods.ibp import ibp
 from robustsuite.bounds.methods.jacobian import jacobian, lipschitz
-from robustsuite.bounds.methods.objectives import Method, margins
+from robustsuite.bounds.methods.objectives import Method
 from robustsuite.bounds.tracing.graph import Graph, trace
 from robustsuite.bounds.tracing.weights import Weights
 
@@ -36,6 +37,7 @@ __all__ = [
     "CrossEntropyBound",
     "CrossEntropyMethod",
     "Graph",
+    "Margins",
     "Method",
     "Verdict",
     "Weights",

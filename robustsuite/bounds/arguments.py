@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from robustsuite.arguments import check_callable, check_kind, check_labels, check_number, described
+from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Region
 
 Regions = Region | tuple[Region, ...]
+Objective = Tensor | Margins
+"""Rows of linear functions of the output, or a classifier's margins."""
 
 
 def as_regions(region: Regions) -> tuple[Region, ...]:
@@ -31,7 +34,7 @@ def as_regions(region: Regions) -> tuple[Region, ...]:
     return regions
 
 
-def checked(net: Graph, region: Regions, objective: Tensor | None = None) -> tuple[Region, ...]:
+def checked(net: Graph, region: Regions, objective: Objective | None = None) -> tuple[Region, ...]:
     """Check what every bound method takes, and give the regions as a tuple.
 
     Raises:
@@ -39,7 +42,7 @@ def checked(net: Graph, region: Regions, objective: Tensor | None = None) -> tup
     """
     check_kind(net, Graph, "net", "a graph: pass bounds.trace(module, example)")
     regions = as_regions(region)
-    if objective is not None:
+    if objective is not None and not isinstance(objective, Margins):
         check_finite(objective, "objective")
     return regions
 

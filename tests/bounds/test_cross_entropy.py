@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from robustsuite import L2, Linf, bounds
 from robustsuite.attacks import PGD, HighestLoss
@@ -153,3 +156,32 @@ def test_wrong_calls_name_the_way_out(method: CrossEntropyMethod) -> None:
     images = bounds.trace(nn.Conv2d(1, 2, 3).double(), x)
     with pytest.raises(InvalidInput, match="expected \\(classes,\\)"):
         method(images, region, y)
+
+
+class _Largest(TorchDispatchMode):
+    """Notes the most numbers that a tensor held."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, tuple | list) else (result,):
+            if isinstance(value, Tensor):
+                self.numel = max(self.numel, value.numel())
+        return result
+
+
+@methods
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_memory_is_linear_in_the_classes(method: CrossEntropyMethod, beta: float) -> None:
+    hidden, batch, largest = 8, 4, []
+    for classes in (100, 200):
+        model = nn.Sequential(nn.Linear(3, hidden), nn.ReLU(), nn.Linear(hidden, classes))
+        net, region = bounds.trace(model, torch.zeros(1, 3)), Linf(0.1).around(torch.rand(batch, 3))
+        with _Largest() as seen:
+            method(net, region, torch.arange(batch), beta=beta).upper.sum().backward()
+        largest.append(seen.numel)
+    assert largest[1] <= 2.1 * largest[0]
+    assert largest[1] <= 2.1 * batch * 200 * hidden

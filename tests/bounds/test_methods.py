@@ -104,7 +104,7 @@ def test_objectives_beat_differences(case: Case, method: Method, threat: Threat)
     """Margins bounded as rows are at least as tight as differences of separate bounds of the outputs."""
     net, region = traced(case), threat.of(case).around(case.inputs())
     labels = torch.tensor([0, 2])
-    objective = bounds.margins(3, labels)
+    objective = bounds.margins(3, labels).rows()
     margins = method.call(net, region, objective=objective)
     outputs = method.call(net, region)
     up, down = objective.clamp(min=0), objective.clamp(max=0)
@@ -328,6 +328,36 @@ def test_certified_examples_hold() -> None:
     assert not bounds.certified(net, Linf(0.0).around(x), (labels + 1) % 3).any()
 
 
+@networks
+@methods
+@pytest.mark.parametrize("upper", [False, True])
+def test_margins_are_bounded_like_their_rows(case: Case, method: Method, upper: bool) -> None:
+    net, region = traced(case), Linf(case.eps).around(case.inputs())
+    objective = bounds.margins(3, torch.tensor([1, 2]))
+    got, rows = (method.call(net, region, objective=o, upper=upper) for o in (objective, objective.rows()))
+    torch.testing.assert_close(got.lower, rows.lower, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(got.upper, rows.upper, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_margins_of_a_constant_or_shared_label(single: bool) -> None:
+    """One label for a whole batch is as good as one for each example, as rows are."""
+    net, region = traced(NETWORKS[0]), Linf(0.1).around(NETWORKS[0].inputs(4))
+    labels = torch.tensor([2] if single else [2, 2, 2, 2])
+    for method in METHODS:
+        got = method.call(net, region, objective=bounds.margins(3, labels))
+        expected = method.call(net, region, objective=bounds.margins(3, labels[:1]).rows()[0])
+        torch.testing.assert_close(got.lower, expected.lower, rtol=1e-5, atol=1e-6)
+
+
+def test_margins_do_as_they_say() -> None:
+    y = bounds.margins(4, torch.tensor([1, 3]))
+    outputs, weights = torch.rand(2, 4), torch.rand(2, 3)
+    assert y.shape == y.rows().shape
+    torch.testing.assert_close(y.of(outputs), torch.einsum("bjo,bo->bj", y.rows(), outputs))
+    torch.testing.assert_close(y.sum(weights), torch.einsum("bj,bjo->bo", weights, y.rows()))
+
+
 def test_margins_are_rows_of_differences() -> None:
-    rows = bounds.margins(3, torch.tensor([1, 0]))
+    rows = bounds.margins(3, torch.tensor([1, 0])).rows()
     assert rows.tolist() == [[[-1, 1, 0], [0, 1, -1]], [[1, -1, 0], [1, 0, -1]]]

@@ -32,7 +32,7 @@ def test_verdicts_agree_with_a_strong_attack(activation: type[nn.Module], inputs
     model = _network(inputs, activation, seed)
     x = torch.randn(1, inputs)
     y = model(x).argmax(1)
-    net, rows = bounds.trace(model, x), bounds.margins(3, y)
+    net, rows = bounds.trace(model, x), bounds.margins(3, y).rows()
     for eps in (0.02, 0.1, 0.3):
         region = Linf(eps).around(x)
         (verdict,) = bounds.verify(net, region, rows, timeout=2, generator=torch.Generator().manual_seed(0))
@@ -54,7 +54,7 @@ def test_splitting_proves_what_bounds_alone_cannot() -> None:
     model = _network(3, nn.ReLU, 1)
     x = torch.randn(1, 3, generator=torch.Generator().manual_seed(3))
     y = model(x).argmax(1)
-    net, rows = bounds.trace(model, x), bounds.margins(3, y)
+    net, rows = bounds.trace(model, x), bounds.margins(3, y).rows()
     for eps in torch.linspace(0.02, 1.0, 50).tolist():
         region = Linf(eps).around(x)
         if not bool((bounds.alpha_crown(net, region, objective=rows, upper=False).lower > 0).all()):
@@ -96,7 +96,7 @@ def test_every_nonlinearity_can_be_split(join: Callable[[Tensor, Tensor], Tensor
     torch.manual_seed(1)
     model, x = _WithoutUnary(join).eval(), torch.randn(1, 60)
     y = model(x).argmax(1)
-    net, rows = bounds.trace(model, x), bounds.margins(3, y)
+    net, rows = bounds.trace(model, x), bounds.margins(3, y).rows()
     low, high = 0.0, 1.0
     for _ in range(10):
         eps = (low + high) / 2

@@ -183,7 +183,7 @@ def test_classifiers_against_enumeration(kind: type[nn.Module], budget: int | No
     region = words.around(x)
     with torch.no_grad():
         labels = module(x).argmax(1)
-        rows = bounds.margins(2, labels)
+        rows = bounds.margins(2, labels).rows()
         lowest = []
         for example in range(len(x)):
             scores = module(torch.stack(list(_all(words, x, example))))

@@ -20,6 +20,7 @@ from robustsuite.bounds.arguments import Regions, check_finite, check_rows, chec
 from robustsuite.bounds.branching.beta_crown import split_neurons
 from robustsuite.bounds.branching.input_splitting import split_inputs
 from robustsuite.bounds.branching.query import Point, Query, attack
+from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 
@@ -57,7 +58,7 @@ class Verdict:
 def verify(
     net: Graph,
     region: Regions,
-    objective: Float[Tensor, "..."],
+    objective: Float[Tensor, "..."] | Margins,
     *,
     offset: Float[Tensor, " specs"] | None = None,
     groups: Int[Tensor, " specs"] | None = None,
@@ -73,7 +74,7 @@ def verify(
     Args:
         net: from `trace`, in eval mode.
         region: from `Perturbation.around`, or a tuple with one region per input.
-        objective: shape (specs, *output) or (batch, specs, *output).
+        objective: shape (specs, *output) or (batch, specs, *output); or a classifier's `margins`.
         offset: added to the rows, shape (specs,); zero by default.
         groups: the group of each row, integers of shape (specs,); each row alone by default.
         timeout: seconds for each example, > 0.
@@ -90,6 +91,7 @@ def verify(
     """
     check_number("timeout", timeout, above=0, endless=True)
     check_generator(generator)
+    objective = objective.rows() if isinstance(objective, Margins) else objective
     check_finite(objective, "objective")
     regions = checked(net, region)
     center = regions[0].center

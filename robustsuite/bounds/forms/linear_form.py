@@ -1,7 +1,7 @@
 """Linear forms of a tensor, with coefficients held in the layout that suits them.
 
 A backward pass carries forms ``A h + b`` of a tensor h of the network, one example in each row. `Dense` holds a
-coefficient for every entry of h. The other layouts say the same in less: `OneHot`, `Picks` (one entry per row or spec),
+coefficient for every entry of h. The other layouts say the same in less: `OneHot`, `Picks`, `Differences` (one or two entries per row),
 `Pieces` (slices) and `Windows` (parts of an image).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from robustsuite.perturbations.norms import pairing
@@ -55,6 +56,10 @@ class LinearForm(ABC):
             a: shape (rows, specs, *form).
             zero_outside: whether entries of windows that lie outside of the image are known to be zero.
         """
+
+    def with_negatives(self) -> LinearForm:
+        """Append the negated specs: their lower bounds are the negated upper bounds of the first."""
+        return self.with_coefficients(torch.cat([self.a, -self.a], 1))
 
     def units(self) -> tuple[int, int]:
         """Give how many parts the forms can be split into, and the axis of the result they lie on."""

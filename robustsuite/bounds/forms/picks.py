@@ -107,3 +107,65 @@ class Picks(LinearForm):
     def reshaped(self, shape: Shape) -> Picks:
         """Give the same forms of the tensor viewed in another shape."""
         return replace(self, shape=shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Differences(LinearForm):
+    """One entry less another, for each example its own: h[plus] - h[minus].
+
+    Attributes:
+        plus, minus: flat positions, shape (batch, specs) or, where they are the same for all specs, (batch, 1).
+        one: the number 1, in the dtype of the coefficients.
+    """
+
+    plus: Tensor
+    minus: Tensor
+    one: Tensor
+
+    @property
+    def a(self) -> Tensor:
+        return self.dense().a
+
+    def dense(self) -> Dense:
+        batch, specs = self._size()
+        flat = self.one.new_zeros(batch, specs, math.prod(self.shape))
+        for at, sign in ((self.plus, 1.0), (self.minus, -1.0)):
+            at = at.expand(batch, specs).unsqueeze(2)
+            flat.scatter_add_(2, at, (sign * self.one).expand(at.shape))
+        return Dense(None, self.shape, flat.view(batch, specs, *self.shape))
+
+    def _size(self) -> tuple[int, int]:
+        return len(self.plus), max(self.plus.shape[1], self.minus.shape[1])
+
+    def take(self, values: Tensor) -> Tensor:
+        return values.reshape(len(values), *self.shape)
+
+    def constant(self, offset: Tensor) -> Tensor:
+        values = flat(offset)
+        batch = max(len(values), len(self.plus))
+        plus, minus = (
+            values.expand(batch, -1).gather(1, at.expand(batch, -1)) for at in (self.plus, self.minus)
+        )
+        return plus - minus
+
+    def rows_of(self, weight: Tensor) -> Tensor:
+        """Give the same differences of the rows of a matrix (entries, columns), shape (batch, specs, columns)."""
+        return functional.embedding(self.plus, weight) - functional.embedding(self.minus, weight)
+
+    def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Dense:
+        return Dense(None, self.shape, a)
+
+    def with_negatives(self) -> Differences:
+        plus, minus = (at.expand(self._size()) for at in (self.plus, self.minus))
+        return replace(self, plus=torch.cat([plus, minus], 1), minus=torch.cat([minus, plus], 1))
+
+    def units(self) -> tuple[int, int]:
+        return self._size()[1], 1
+
+    def part(self, begin: int, end: int) -> Differences:
+        plus, minus = (at.expand(self._size())[:, begin:end] for at in (self.plus, self.minus))
+        return replace(self, plus=plus, minus=minus)
+
+    def reshaped(self, shape: Shape) -> Differences:
+        """Give the same forms of the tensor viewed in another shape."""
+        return replace(self, shape=shape)

@@ -12,9 +12,10 @@ from robustsuite.arguments import check_number
 from robustsuite.bounds.arguments import Regions, check_memory, checked
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
+from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.methods.objectives import as_output, output_forms
 from robustsuite.bounds.passes.ascent import alpha_intervals, optimise
-from robustsuite.bounds.passes.backward import from_pairs, in_chunks, with_negatives
+from robustsuite.bounds.passes.backward import from_pairs, in_chunks
 from robustsuite.bounds.passes.problem import MAX_MEMORY, Problem
 from robustsuite.bounds.tracing.graph import Graph
 
@@ -25,7 +26,7 @@ def alpha_crown(
     net: Graph,
     region: Regions,
     *,
-    objective: Float[Tensor, "..."] | None = None,
+    objective: Float[Tensor, "..."] | Margins | None = None,
     upper: bool = True,
     steps: int = 20,
     intermediate_steps: int | None = None,
@@ -75,7 +76,7 @@ def alpha_crown(
         def improve(part: LinearForm) -> Tensor:
             return optimise(problem, intervals, output, part, steps, lr, decay)
 
-        both = with_negatives(form) if upper else form
+        both = form.with_negatives() if upper else form
         value = in_chunks(problem, intervals, output, both, improve, keeps_all=True)
         tight = from_pairs(value.expand(problem.batch, -1), upper=upper)
         return as_output(net, tight.intersect(cheap), objective)

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from robustsuite.bounds.arguments import Regions, check_classifier, check_method, checked
 from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.margins import margins
 from robustsuite.bounds.methods.crown import crown
-from robustsuite.bounds.methods.objectives import margins
 from robustsuite.bounds.tracing.graph import Graph
 
 

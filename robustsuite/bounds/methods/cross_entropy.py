@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from robustsuite.arguments import check_number
 from robustsuite.bounds.arguments import Regions, check_classifier, checked
-from robustsuite.bounds.methods.objectives import margins, output_forms
+from robustsuite.bounds.forms.margins import Margins, margins
+from robustsuite.bounds.methods.objectives import output_forms
 from robustsuite.bounds.passes.backward import backward_bounds
 from robustsuite.bounds.passes.intervals import propagate
 from robustsuite.bounds.passes.problem import Problem
@@ -66,7 +67,7 @@ def margin_cross_entropy(
     Source: Wong and Kolter 2018, theorem 2; Zhang et al. 2020 (CROWN-IBP), equations 12 and 13.
     """
     regions = checked(net, region)
-    rows = _margin_rows(net, regions, labels, beta)
+    rows = _margins(net, regions, labels, beta)
     problem = Problem.of(net.bind(regions), regions)
     intervals, output = propagate(problem), problem.program.output
     form, cheap = output_forms(net, problem, intervals, rows, upper=False)
@@ -84,7 +85,8 @@ def fused_cross_entropy(
 
     IBP gives intervals ``[l_j, u_j]`` of ``f_j - f_y``, on which the chord lies above the exponential:
     ``exp(m) <= exp(l_j) + t_j (m - l_j)``. The sum of the chords is one linear function of the output, with the
-    row ``sum_j t_j (e_j - e_y)``, which CROWN-IBP bounds. The cost no longer grows with the number of classes.
+    row ``sum_j t_j (e_j - e_y)``, which CROWN-IBP bounds. The backward pass no
+    longer grows with the number of classes; what is left, the margins' intervals, is linear in it.
     Never looser than IBP; against `margin_cross_entropy` at the same `beta` either may be the tighter.
 
     Args, Returns and Raises: as for `margin_cross_entropy`, and
@@ -93,7 +95,7 @@ def fused_cross_entropy(
     Source: Xu et al. 2020 (auto_LiRPA), section 3.3 (loss fusion).
     """
     regions = checked(net, region)
-    rows = _margin_rows(net, regions, labels, beta)
+    rows = _margins(net, regions, labels, beta)
     problem = Problem.of(net.bind(regions), regions)
     intervals, output = propagate(problem), problem.program.output
     _, ends = output_forms(net, problem, intervals, rows, upper=beta > 0)
@@ -105,7 +107,7 @@ def fused_cross_entropy(
     # result's.
     shift = high.detach().amax(1, keepdim=True).clamp(min=0)
     slope = torch.exp(high - shift) * mean_decay(high - low)
-    row = torch.einsum("bj,bjo->bo", slope, rows.to(slope)).unsqueeze(1)
+    row = rows.to(slope).sum(slope).unsqueeze(1)
     form, cheap = output_forms(net, problem, intervals, row, upper=False)
     tight = backward_bounds(problem, intervals, output, form, upper=False)
     most = -torch.maximum(tight.lower, cheap.lower)
@@ -119,7 +121,7 @@ def fused_cross_entropy(
     )
 
 
-def _margin_rows(net: Graph, regions: Sequence[Region], labels: Tensor, beta: float) -> Tensor:
+def _margins(net: Graph, regions: Sequence[Region], labels: Tensor, beta: float) -> Margins:
     check_number("beta", beta, least=0, most=1)
     check_classifier(net, regions, labels)
     return margins(net.output_shape[0], labels)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from robustsuite.bounds.arguments import Regions, check_memory, checked
 from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.methods.objectives import finish
 from robustsuite.bounds.passes.intervals import propagate
 from robustsuite.bounds.passes.problem import MAX_MEMORY, Problem
@@ -18,7 +19,7 @@ def crown_ibp(
     net: Graph,
     region: Regions,
     *,
-    objective: Float[Tensor, "..."] | None = None,
+    objective: Float[Tensor, "..."] | Margins | None = None,
     upper: bool = True,
     max_memory: int = MAX_MEMORY,
 ) -> Bounds:
@@ -42,7 +43,7 @@ def crown(
     net: Graph,
     region: Regions,
     *,
-    objective: Float[Tensor, "..."] | None = None,
+    objective: Float[Tensor, "..."] | Margins | None = None,
     upper: bool = True,
     max_memory: int = MAX_MEMORY,
 ) -> Bounds:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from robustsuite.bounds.arguments import Regions, checked
 from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.methods.objectives import as_output, output_forms
 from robustsuite.bounds.operations import Affine, Input
@@ -26,7 +27,7 @@ def forward(
     net: Graph,
     region: Regions,
     *,
-    objective: Float[Tensor, "..."] | None = None,
+    objective: Float[Tensor, "..."] | Margins | None = None,
     upper: bool = True,
 ) -> Bounds:
     """Bound a network's outputs by planes pushed forward: one sweep, for networks with few inputs.

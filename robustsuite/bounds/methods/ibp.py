@@ -7,6 +7,7 @@ from torch import Tensor
 
 from robustsuite.bounds.arguments import Regions, checked
 from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.methods.objectives import finish
 from robustsuite.bounds.passes.intervals import propagate
 from robustsuite.bounds.passes.problem import Problem
@@ -17,7 +18,7 @@ def ibp(
     net: Graph,
     region: Regions,
     *,
-    objective: Float[Tensor, "..."] | None = None,
+    objective: Float[Tensor, "..."] | Margins | None = None,
     upper: bool = True,
 ) -> Bounds:
     """Bound a network's outputs by interval arithmetic: the cheapest method and the loosest.
@@ -28,7 +29,8 @@ def ibp(
     Args:
         net: from `trace`.
         region: from `Perturbation.around`, or a tuple with one region per input.
-        objective: rows C of linear functions of the output, shape (specs, *output) or (batch, specs, *output).
+        objective: rows C of linear functions of the output, shape (specs, *output) or (batch, specs, *output);
+            or a classifier's `margins`.
         upper: False leaves the upper ends at infinity, and saves their cost.
 
     Returns:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
-import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
-from robustsuite.arguments import check_labels, check_number
-from robustsuite.bounds.arguments import Regions
+from robustsuite.bounds.arguments import Objective, Regions
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import Dense
+from robustsuite.bounds.forms.linear_form import Dense, LinearForm
+from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.passes.backward import backward_bounds, identity_form
 from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.program import Program
@@ -26,25 +25,27 @@ class Method(Protocol):
     """What `ibp`, `crown_ibp`, `crown` and the other bound methods have in common."""
 
     def __call__(
-        self, net: Graph, region: Regions, *, objective: Tensor | None = None, upper: bool = True
+        self, net: Graph, region: Regions, *, objective: Objective | None = None, upper: bool = True
     ) -> Bounds: ...
 
 
-def objective_form(net: Graph, program: Program, objective: Tensor, *, like: Tensor) -> Dense:
+def objective_form(net: Graph, program: Program, objective: Objective, *, like: Tensor) -> LinearForm:
     """Check an objective and give it as linear forms of the program's output.
 
     Raises:
         InvalidInput: its shape is neither (specs, *output) nor (batch, specs, *output).
     """
     output, shape = net.output_shape, program.steps[program.output].shape
-    batch, rank = len(like), len(net.output_shape)
-    rows = objective.shape[: objective.dim() - rank]
-    fits = tuple(objective.shape[objective.dim() - rank :]) == output and objective.dim() >= rank
+    batch, lead = len(like), len(objective.shape) - len(net.output_shape)
+    rows = objective.shape[: max(0, lead)]
+    fits = lead >= 0 and tuple(objective.shape[lead:]) == output
     if not fits or len(rows) not in (1, 2) or (len(rows) == 2 and rows[0] not in (1, batch)):
         raise InvalidInput(
             f"objective has shape {tuple(objective.shape)}; expected (specs, *output) = (specs, "
             f"{', '.join(map(str, output))}) or (batch, specs, *output) with batch {batch}"
         )
+    if isinstance(objective, Margins):
+        return replace(objective.form(like), shape=shape)
     a = objective.to(like).reshape(-1 if len(rows) == 2 else 1, rows[-1], *shape)
     return Dense(None, shape, a)
 
@@ -53,7 +54,7 @@ def finish(
     net: Graph,
     problem: Problem,
     intervals: Sequence[Bounds],
-    objective: Tensor | None,
+    objective: Objective | None,
     *,
     upper: bool = True,
     through_nonlinear: bool = True,
@@ -70,38 +71,21 @@ def output_forms(
     net: Graph,
     problem: Problem,
     intervals: Sequence[Bounds],
-    objective: Tensor | None,
+    objective: Objective | None,
     *,
     upper: bool,
-) -> tuple[Dense, Bounds]:
+) -> tuple[LinearForm, Bounds]:
     """Give the forms whose bounds are wanted, and bounds of them from the intervals alone, (batch, specs)."""
     program, at = problem.program, problem.program.output
     ends = intervals[at]
     if objective is None:
-        form = identity_form(program.steps[at].shape, like=ends.lower)
-        return form, Bounds(flat(ends.lower), flat(ends.upper))
+        return identity_form(program.steps[at].shape, like=ends.lower), Bounds(
+            flat(ends.lower), flat(ends.upper)
+        )
     form = objective_form(net, program, objective, like=ends.lower)
     return form, backward_bounds(problem, intervals, at, form, through_nonlinear=False, upper=upper)
 
 
-def as_output(net: Graph, bounds: Bounds, objective: Tensor | None) -> Bounds:
+def as_output(net: Graph, bounds: Bounds, objective: Objective | None) -> Bounds:
     """Give bounds of shape (batch, specs) the shape of the output, where no objective was given."""
     return bounds if objective is not None else bounds.view(-1, *net.output_shape)
-
-
-def margins(num_classes: int, labels: Int[Tensor, " batch"]) -> Float[Tensor, "batch others classes"]:
-    """Give the objective rows e_y - e_j for all j other than the label y, in rising order of j.
-
-    Args:
-        num_classes: number of outputs, >= 2.
-        labels: class of each example, in [0, num_classes).
-
-    Raises:
-        InvalidInput: labels are no class indices in that range.
-    """
-    check_number("num_classes", num_classes, integer=True, least=2)
-    check_labels(labels, classes=num_classes)
-    eye = torch.eye(num_classes, device=labels.device)
-    others = torch.arange(num_classes - 1, device=labels.device).unsqueeze(0)
-    others = others + (others >= labels.unsqueeze(1)).long()
-    return eye[labels].unsqueeze(1) - eye[others]

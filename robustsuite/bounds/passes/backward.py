@@ -146,27 +146,22 @@ def backward_bounds(
     problem: Problem,
     intervals: Sequence[Bounds],
     start: int,
-    form: Dense,
+    form: LinearForm,
     *,
     through_nonlinear: bool = True,
     upper: bool = True,
 ) -> Bounds:
-    """Bound dense forms from both sides, shape (batch, specs); `upper` False leaves the upper ends infinite."""
+    """Bound forms from both sides, shape (batch, specs); `upper` False leaves the upper ends infinite."""
 
     def bound(part: LinearForm) -> Tensor:
         return lower_bound(problem, intervals, start, part, through_nonlinear=through_nonlinear)
 
-    both = with_negatives(form) if upper else form
+    both = form.with_negatives() if upper else form
     if not through_nonlinear:
         value = bound(both)
     else:
         value = in_chunks(problem, intervals, start, both, bound)
     return from_pairs(value.expand(problem.batch, -1), upper=upper)
-
-
-def with_negatives(form: Dense) -> Dense:
-    """Append the negated specs: their lower bounds are the negated upper bounds of the first."""
-    return form.with_coefficients(torch.cat([form.a, -form.a], 1))
 
 
 def from_pairs(value: Tensor, *, upper: bool) -> Bounds:

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense, LinearForm, Shape
-from robustsuite.bounds.forms.picks import OneHot, Picks
+from robustsuite.bounds.forms.picks import Differences, OneHot, Picks
 from robustsuite.bounds.operations import Affine, vector_jacobian
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations.product import MatrixProduct
@@ -53,6 +53,9 @@ class Linear(Affine):
         if isinstance(form, Picks) and form.shape[:-1] == (1,) * (len(form.shape) - 1):
             a = self._weight[form.index] * form.value.unsqueeze(1)
             return (Dense(None, self._before, a.view(1, -1, *self._before)),)
+        if isinstance(form, Differences) and form.shape[:-1] == (1,) * (len(form.shape) - 1):
+            a = form.rows_of(self._weight)
+            return (Dense(None, self._before, a.view(*a.shape[:2], *self._before)),)
         dense = form.dense()
         return (dense.like(dense.a @ self._weight),)
 

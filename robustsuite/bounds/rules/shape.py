@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm, Shape
-from robustsuite.bounds.forms.picks import OneHot, Picks
+from robustsuite.bounds.forms.picks import Differences, OneHot, Picks
 from robustsuite.bounds.forms.pieces import Pieces
 from robustsuite.bounds.forms.planes import Planes
 from robustsuite.bounds.operations import Affine, LinearMap
@@ -48,7 +48,7 @@ class Reshape(_Moved):
         return xs[0].reshape(len(xs[0]), *self._after)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
-        if isinstance(form, OneHot | Picks):
+        if isinstance(form, OneHot | Picks | Differences):
             return (form.reshaped(self._before),)
         dense = form.dense()
         return (dense.like(dense.a.reshape(*dense.a.shape[:2], *self._before)),)
