@@ -89,16 +89,45 @@ def example_seeds(count: int, *, generator: torch.Generator | ExampleSeeds | Non
     return torch.randint(-(2**63), 2**63 - 1, (count,), generator=generator, device=device)
 
 
-def uniform(seeds: torch.Tensor, size: int, *, stream: int = 0) -> torch.Tensor:
-    """Give uniform numbers in (0, 1) of shape (batch, size), float64, the same bits on every device.
+def streamed(seeds: Int[Tensor, " batch"], stream: int) -> Int[Tensor, " batch"]:
+    """Give the examples seeds of another stream, >= 0; stream 0 is that of the seeds themselves."""
+    return seeds if stream == 0 else _mix(seeds + stream)
 
-    A counter-based generator: number j of an example is a hash of its seed, the stream and j.
 
-    Source: Steele, Lea and Flood 2014, figure 16 (the mixer of SplitMix64).
+def uniform(
+    seeds: Int[Tensor, " batch"], size: int, *, stream: int = 0, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Give uniform numbers in (0, 1) of shape (batch, size), the same bits on every device.
+
+    A counter-based generator: number j of an example is a hash of j, keyed by the example's seed and the stream. It
+    has 32 bits as float64; as float32, for a third of the time, the first 23 of these.
+
+    Args:
+        seeds: 64-bit integers.
+        size: numbers for each example, < 2**31.
+        stream: numbers of other streams of a seed are others.
+        dtype: float32, float64, or a shorter one, to which float32 is rounded: 0 and 1 may occur then.
+
+    Source: Steele, Lea and Flood 2014, figure 16 (the keys, by the mixer of SplitMix64); Wellons 2018, "Prospecting for
+    hash functions", lowbias32 (the numbers, the second half of the key put in between).
     """
-    counter = torch.arange(size, device=seeds.device) + (stream << 40)
-    z = _mix(_mix(seeds).unsqueeze(-1) + counter * -0x61C8864680B583EB)
-    return ((z >> 11) & (2**53 - 1)).double().add_(0.5).mul_(2.0**-53)
+    key = _mix(_mix(seeds) + stream)
+    first, second = (half.to(torch.int32).unsqueeze(-1) for half in ((key >> 32), (key << 32) >> 32))
+    # In place: six temporaries of the size of a batch of images would cost more than the arithmetic.
+    z = first + torch.arange(size, device=seeds.device, dtype=torch.int32)
+    shifted = torch.empty_like(z)
+    _fold(z, 16, shifted).mul_(0x7FEB352D).bitwise_xor_(second)
+    _fold(z, 15, shifted).mul_(-0x7B935975)
+    _fold(z, 16, shifted)
+    if dtype == torch.float64:
+        return z.double().add_(2.0**31 + 0.5).mul_(2.0**-32)
+    return (z.bitwise_right_shift_(9)).float().add_(2.0**22 + 0.5).mul_(2.0**-23).to(dtype)
+
+
+def _fold(z: Tensor, shift: int, shifted: Tensor) -> Tensor:
+    """Do ``z ^= z >> shift`` on 32-bit integers in place; the mask makes torch's arithmetic shift a logical one."""
+    torch.bitwise_right_shift(z, shift, out=shifted)
+    return z.bitwise_xor_(shifted.bitwise_and_(2 ** (32 - shift) - 1))
 
 
 def _mix(z: torch.Tensor) -> torch.Tensor:

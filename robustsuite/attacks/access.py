@@ -16,19 +16,24 @@ class Access(IntEnum):
     """The gradient of that: scores that torch can differentiate."""
 
 
-_ATTACKS: dict[str, Access] = {}
+_ATTACKS: dict[str, tuple[Access, bool]] = {}
 
 
-def register(name: str, access: Access) -> None:
-    """Note what an attack asks for, so that errors can name it."""
-    _ATTACKS[name] = access
+def register(name: str, access: Access, *, nearest: bool) -> None:
+    """Note what an attack asks for, and whether it looks for the nearest success, so that errors can name it."""
+    _ATTACKS[name] = access, nearest
 
 
-def way_out(access: Access) -> str:
-    """Name the attacks that ask for no more than `access`, as the end of an error's line."""
-    names = sorted(name for name, needed in _ATTACKS.items() if needed <= access)
+def way_out(access: Access, *, nearest: bool = False) -> str:
+    """Name the attacks that ask for no more than `access`, as the end of an error's line.
+
+    Args:
+        access: what there is.
+        nearest: whether only those are meant that look for the nearest success.
+    """
+    names = sorted(name for name, (needed, near) in _ATTACKS.items() if needed <= access and near >= nearest)
     return (
-        f"; {' and '.join([', '.join(names[:-1]), names[-1]] if names[1:] else names)} can attack it"
-        if names
-        else ""
+        f": take {', '.join(names[:-1])} or {names[-1]}"
+        if names[1:]
+        else "".join(f": take {n}" for n in names)
     )

@@ -13,7 +13,7 @@ from robustsuite import module_state, seeding
 from robustsuite.arguments import check_callable, check_kind
 from robustsuite.attacks.access import Access, register
 from robustsuite.attacks.criteria import Criterion, sought
-from robustsuite.attacks.keepers import FirstSuccess, Keeper
+from robustsuite.attacks.keepers import FirstSuccess, Keeper, Nearest
 from robustsuite.attacks.models import Model
 from robustsuite.attacks.result import AttackResult
 from robustsuite.attacks.search import Search
@@ -36,7 +36,7 @@ class Attack(ABC):
         super().__init_subclass__(**options)
         access = vars(cls).get("access")
         if isinstance(access, Access) and cls.__module__.startswith(f"{__package__}."):
-            register(cls.__name__, access)
+            register(cls.__name__, access, nearest=isinstance(cls.keeper, Nearest))
 
     @abstractmethod
     def run(self, search: Search) -> None:
@@ -80,16 +80,8 @@ class Attack(ABC):
         criterion = sought(y, count, device)
         seeds = seeding.example_seeds(count, generator=generator).to(device)
         with module_state.evaluating(model), module_state.frozen(model), torch.no_grad():
-            search = Search(
-                model,
-                criterion,
-                region,
-                seeds,
-                access=self.access,
-                keeper=self.keeper,
-                who=type(self).__name__,
-            )
-            self.run(search)
+            search = Search(model, criterion, region, seeds)
+            search.run(self)
             return search.result()
 
 

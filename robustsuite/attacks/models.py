@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
-from robustsuite.arguments import described
+from robustsuite.arguments import check_callable, described
 from robustsuite.errors import InvalidInput, RobustsuiteError
 
 Model = Callable[[Tensor], Tensor]
@@ -55,3 +58,71 @@ def first_outputs(model: Model, inputs: Tensor, *, numbers: bool = False) -> Ten
         f"the model gives {described(outputs)}; expected a tensor (batch, classes) with batch {len(inputs)} and two "
         "classes or more: wrap it in a module that returns the logits"
     )
+
+
+def estimator(classifier: Any) -> Model:
+    """Give a fitted scikit-learn classifier as a model: scores where it has any, else class numbers.
+
+    Class numbers are places in its `classes_`. Scores are `decision_function`'s where that has a column for each class
+    (or two classes), else `predict_proba`'s. Inputs are flattened, one row of features for each example.
+
+    Args:
+        classifier: anything with `classes_` and `predict`.
+
+    Raises:
+        InvalidInput: no classifier, or one that is not fitted.
+    """
+    classes = getattr(classifier, "classes_", None)
+    if isinstance(classifier, type) or classes is None or not hasattr(classifier, "predict"):
+        raise InvalidInput(
+            f"classifier is {described(classifier)}; expected a fitted scikit-learn classifier, with classes_ and predict: "
+            "call its fit(x, y) first"
+        )
+    if len(classes) < 2:
+        raise InvalidInput(f"the classifier knows {len(classes)} class; expected two or more")
+    return _Estimator(classifier)
+
+
+def labels_only(model: Model) -> Model:
+    """Give a model that hides its scores: it answers with class numbers (rows,), -1 where a score is NaN.
+
+    Raises:
+        InvalidInput: `model` cannot be called.
+    """
+    check_callable(model, "model", "a module, or a function from a batch of inputs to outputs")
+    return _LabelsOnly(model)
+
+
+class _Estimator:
+    def __init__(self, classifier: Any) -> None:
+        self._classifier = classifier
+
+    def __call__(self, x: Tensor) -> Tensor:
+        rows = x.detach().reshape(len(x), -1).cpu().numpy()
+        return torch.as_tensor(self._answers(rows), device=x.device)
+
+    def _answers(self, rows: Any) -> Any:
+        classes = len(self._classifier.classes_)
+        if hasattr(self._classifier, "decision_function"):
+            scores = self._classifier.decision_function(rows)
+            if scores.ndim == 1:  # of the second of two classes
+                return np.stack([np.zeros_like(scores), scores], axis=1)
+            if scores.shape[1] == classes:
+                return scores
+        if hasattr(self._classifier, "predict_proba"):
+            return self._classifier.predict_proba(rows)
+        return np.searchsorted(self._classifier.classes_, self._classifier.predict(rows)).astype(np.int64)
+
+
+class _LabelsOnly(nn.Module):
+    """A module, so that a module inside is found and put into evaluation mode."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = self.model(x)
+        if outputs.dim() == 1:
+            return outputs
+        return torch.where(outputs.isnan().any(1), -1, outputs.argmax(1))

@@ -7,12 +7,13 @@ question takes rows with the numbers of their examples (`index`) and gives back 
 from __future__ import annotations
 
 import copy
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from robustsuite import seeding
 from robustsuite.attacks.access import Access, way_out
 from robustsuite.attacks.criteria import Criterion, Steered, check_outputs
 from robustsuite.attacks.keepers import FirstSuccess, Keeper, best_rows
@@ -21,6 +22,9 @@ from robustsuite.attacks.models import Model, first_outputs
 from robustsuite.attacks.result import AttackResult, Trace
 from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.perturbations import Region
+
+if TYPE_CHECKING:
+    from robustsuite.attacks.attack import Attack
 
 _STEEP = 1e15
 """Takes the place of an infinite gradient; its square is finite in float32."""
@@ -67,21 +71,20 @@ class _State:
         self.queries = torch.zeros(count, dtype=torch.int64, device=device)
         self.gradients = torch.zeros(count, dtype=torch.int64, device=device)
         self.events: list[tuple[Tensor, Tensor, Tensor]] = []
+        endless = region.radius.isinf()
+        self.endless = endless if bool(endless.any()) else None
 
 
 class Search:
     """One attack on one batch: what an attack's `run` works with.
 
-    Views of a search (`steered`, `limited`, `part`) share what was found and what was spent.
+    Views of a search (`steered`, `limited`, `chunked`, and those that `run` makes) share what was found and what was spent.
 
     Args:
         model: callable from a batch of inputs to scores (rows, classes) or class numbers (rows,).
         criterion: what is sought, for the examples of the region.
         region: the allowed inputs; its centre is the clean batch.
         seeds: one for each example, of all its random numbers.
-        access: what the attack asks for.
-        keeper: what is kept of the rows.
-        who: the attack's name, for errors.
 
     Attributes:
         region: the allowed inputs.
@@ -89,25 +92,41 @@ class Search:
     """
 
     def __init__(
-        self,
-        model: Model,
-        criterion: Criterion,
-        region: Region,
-        seeds: Int[Tensor, " batch"],
-        *,
-        access: Access,
-        keeper: Keeper | None = None,
-        who: str = "the attack",
+        self, model: Model, criterion: Criterion, region: Region, seeds: Int[Tensor, " batch"]
     ) -> None:
         self.region, self.seeds = region, seeds
         self._model, self._criterion, self._climbed = model, criterion, criterion
-        self._access, self._who = access, who
-        self._keeper = FirstSuccess() if keeper is None else keeper
+        self._access, self._who = Access.DECISIONS, "the attack"
+        self._keeper: Keeper = FirstSuccess()
         self._limit: Tensor | None = (
             None  # queries of each example, all views together, at which this one stops
         )
         self._rows = max(_LEAST_ROWS, len(seeds))
         self._state = _State(region)
+
+    def run(self, attack: Attack, *, stream: int = 0) -> None:
+        """Let an attack search on, in a view of its own.
+
+        Args:
+            attack: what searches.
+            stream: of its random numbers; attacks that share a search take different ones.
+
+        Raises:
+            InvalidInput: the attack looks within a radius, and the region's is endless.
+        """
+        view = copy.copy(self)
+        view._access, view._keeper, view._who = attack.access, attack.keeper, type(attack).__name__
+        view.seeds = seeding.streamed(self.seeds, stream)
+        if self._state.endless is not None and isinstance(view._keeper, FirstSuccess):
+            raise InvalidInput(
+                f"{view._who} searches within a radius, and the region's is endless; expected a finite radius, or an "
+                f"attack that looks for the nearest success{way_out(Access.GRADIENTS, nearest=True)}"
+            )
+        attack.run(view)
+
+    def on(self, model: Model, index: Int[Tensor, " rows"], criterion: Criterion) -> Search:
+        """Give a new search of another model for the examples `index`, with a criterion for these."""
+        return Search(model, criterion, self.region.select(index), self.seeds[index])
 
     def steered(self, loss: Loss | None) -> Search:
         """Give a view whose score is `loss`; what counts as success and as the better try stays the criterion's."""
@@ -130,13 +149,23 @@ class Search:
         return view
 
     @property
-    def has_begun(self) -> bool:
-        """Whether the clean examples were tried."""
-        return self._state.answers is not None
+    def criterion(self) -> Criterion:
+        """What is sought."""
+        return self._criterion
+
+    @property
+    def best(self) -> Float[Tensor, "batch *input"]:
+        """The nearest or first success of each example, else its best try inside."""
+        return self._state.best
+
+    @property
+    def success(self) -> Bool[Tensor, " batch"]:
+        """Whether `best` meets the criterion."""
+        return self._state.success
 
     def begin(self) -> None:
         """Try the clean examples, where that was not done yet."""
-        if not self.has_begun:
+        if self._state.answers is None:
             self.decisions(torch.arange(len(self.seeds), device=self.seeds.device), self.region.center)
 
     def active(self) -> Int[Tensor, " active"]:
@@ -146,7 +175,10 @@ class Search:
 
     def open(self, index: Int[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
         """Say for each row whether its example is not done and may still be asked about."""
-        going = ~self._state.success[index]
+        state = self._state
+        going = ~state.success[index]
+        if state.endless is not None:  # there may be a nearer success, but for a clean input
+            going = going | (state.endless[index] & (state.distance[index] > 0))
         return going if self._limit is None else going & (self.left(index) > 0)
 
     def left(self, index: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robustsuite.perturbations import norms
+from robustsuite.perturbations.extent import Extent, spread
 from robustsuite.perturbations.norms import pairing
 from robustsuite.perturbations.region import Region, Take
 
@@ -21,13 +23,28 @@ class Ball(Region):
     `minimum` is exact with the clip box too. For p = 2 it evaluates the Lagrangian dual at a multiplier found
     by bisection, which is a lower bound at any multiplier, so that no rounding of the search can break it; for
     p = 1 it spends the radius greedily on the largest coefficients, each up to its room in the box.
+
+    Args:
+        p: 1 or 2.
+        center: shape (batch, *input).
+        lower, upper: the interval hull, shape (batch, *input).
+        extent: the ball's size.
     """
 
-    def __init__(
-        self, p: float, center: Tensor, scale: Tensor, lower: Tensor, upper: Tensor, *, clipped: bool
-    ) -> None:
-        self.p, self.center, self.scale, self.clipped = p, center, scale, clipped
+    def __init__(self, p: float, center: Tensor, lower: Tensor, upper: Tensor, extent: Extent) -> None:
+        self.p, self.center, self.extent, self.clipped = p, center, extent, extent.limits is not None
         self.lower, self.upper = lower, upper
+        self._reach = extent.reach(center, lower, upper, p)
+        # Within a range, an endless ball is one that holds the whole range.
+        self.scale = replace(extent, radius=self._reach).scale(center)
+
+    @property
+    def radius(self) -> Float[Tensor, " batch"]:
+        return self.extent.radius
+
+    @property
+    def is_unbounded(self) -> bool:
+        return self.extent.is_unbounded
 
     @property
     def is_symmetric(self) -> bool:
@@ -42,14 +59,20 @@ class Ball(Region):
         return torch.clamp(x, self.lower, self.upper)
 
     def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        if self.is_unbounded:
+            nearest = self._from_unit(norms.project(self._unit(x), self.p))
+            return torch.where(self.scale.isinf(), x, nearest)
         if not self.clipped:
             return self._from_unit(norms.project(self._unit(x), self.p))
         # Clipping first loses less of the ball's radius; the centre lies in the box, so both hold at the end.
         return self._from_unit(norms.project(self._unit(torch.clamp(x, self.lower, self.upper)), self.p))
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
+        self.extent.check_bounded()
+        dtype = self.center.dtype
+        exact = dtype if dtype == torch.float64 else torch.float32
         return self._from_unit(
-            norms.sample(seeds, self.center.shape[1:].numel(), self.p, dtype=self.center.dtype)
+            norms.sample(seeds, self.center.shape[1:].numel(), self.p, dtype=exact).to(dtype)
         )
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
@@ -64,9 +87,9 @@ class Ball(Region):
         slack = tolerance * (1 + norms.flat(self.center).abs().amax(1) / floor)
         return super().contains(x, tolerance=tolerance) & (norms.norm(self._unit(x), self.p) <= 1 + slack)
 
-    def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
-        scale = norms.flat(self.scale)
-        g = norms.flat(gradient) * scale
+    def direction(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        unit = self.extent.unit
+        g = norms.flat(gradient if unit is None else gradient * unit)
         if self.p == 2:
             length = norms.norm(g, 2).unsqueeze(1)
             z = torch.where(length > 0, g / torch.where(length > 0, length, 1.0), 0.0)
@@ -76,9 +99,19 @@ class Ball(Region):
             count = max(1, g.shape[1] // 20)
             top = g.abs().topk(count, dim=1)
             z = torch.zeros_like(g).scatter(1, top.indices, g.gather(1, top.indices).sign() / count)
-        return (z * scale).view_as(gradient)
+        z = z.view_as(gradient)
+        return z if unit is None else z * unit
+
+    def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        self.extent.check_bounded()
+        return spread(self._reach, self.center) * self.direction(gradient)
+
+    def resized(self, radius: Float[Tensor, " batch"]) -> Ball:
+        extent = self.extent.resized(radius)
+        return Ball(self.p, self.center, *extent.ends(self.center), extent)
 
     def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
+        self.extent.check_bounded()
         center, scale = (norms.flat(take(t)).unsqueeze(1) for t in (self.center, self.scale))
         a = norms.flat(a, 2)
         at_center, slope = pairing(a, center), a * scale
@@ -93,8 +126,8 @@ class Ball(Region):
         return at_center + least(slope, room_down, room_up)
 
     def select(self, index: Tensor) -> Ball:
-        parts = (t[index] for t in (self.center, self.scale, self.lower, self.upper))
-        return Ball(self.p, *parts, clipped=self.clipped)
+        center, lower, upper = (t[index] for t in (self.center, self.lower, self.upper))
+        return Ball(self.p, center, lower, upper, self.extent.select(index))
 
 
 def _least_l2_in_box(slope: Tensor, low: Tensor, high: Tensor) -> Tensor:

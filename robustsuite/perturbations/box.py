@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from robustsuite import seeding
 from robustsuite.arguments import check_number
 from robustsuite.perturbations import features, norms
+from robustsuite.perturbations.extent import Extent, spread
 from robustsuite.perturbations.features import PerFeature
 from robustsuite.perturbations.norms import pairing, pairing_of_sizes
 from robustsuite.perturbations.perturbation import Perturbation
@@ -17,30 +19,64 @@ from robustsuite.perturbations.region import Region, Take
 
 
 class BoxRegion(Region):
-    """Lower and upper end for each feature. Linf balls, clipped or not, are boxes."""
+    """Lower and upper end for each feature. Linf balls, clipped or not, are boxes.
 
-    def __init__(self, center: Tensor, lower: Tensor, upper: Tensor) -> None:
-        self.center, self.lower, self.upper = center, lower, upper
+    Args:
+        center, lower, upper: shape (batch, *input).
+        extent: the ball's size, where the box is one; None: each end is one radius away from the centre.
+    """
+
+    def __init__(self, center: Tensor, lower: Tensor, upper: Tensor, extent: Extent | None = None) -> None:
+        self.center, self.lower, self.upper, self.extent = center, lower, upper, extent
         self._halves: tuple[Tensor, Tensor] | None = None  # every backward pass asks for them
 
     @property
     def is_box(self) -> bool:
         return True
 
+    @property
+    def radius(self) -> Float[Tensor, " batch"]:
+        return super().radius if self.extent is None else self.extent.radius
+
+    @property
+    def is_unbounded(self) -> bool:
+        return self.extent is not None and self.extent.is_unbounded
+
     def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         return torch.clamp(x, self.lower, self.upper)
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
-        unit = norms.sample(seeds, self.lower.shape[1:].numel(), torch.inf, dtype=self.lower.dtype)
-        return self.project(
-            (self.lower + self.upper) / 2 + unit.view_as(self.lower) * (self.upper - self.lower) / 2
-        )
+        self._check_bounded()
+        share = seeding.uniform(seeds, self.lower.shape[1:].numel(), dtype=self.lower.dtype)
+        return self.project(torch.lerp(self.lower, self.upper, share.view_as(self.lower)))
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
         return norms.flat(x - self.center).abs().amax(1)
 
+    def direction(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        if self.extent is None:
+            return gradient.sign() * torch.maximum(self.upper - self.center, self.center - self.lower)
+        return gradient.sign() if self.extent.unit is None else gradient.sign() * self.extent.unit
+
     def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
-        return gradient.sign() * torch.maximum(self.upper - self.center, self.center - self.lower)
+        self._check_bounded()
+        if self.extent is None:
+            return self.direction(gradient)
+        reach = self.extent.reach(self.center, self.lower, self.upper, torch.inf)
+        return spread(reach, self.center) * self.direction(gradient)
+
+    def resized(self, radius: Float[Tensor, " batch"]) -> BoxRegion:
+        if self.extent is None:
+            by = spread(radius, self.center)
+            down, up = self.lower - self.center, self.upper - self.center
+            lower, upper = (self.center + torch.where(room == 0, 0.0, by * room) for room in (down, up))
+            return BoxRegion(self.center, lower, upper)
+        extent = self.extent.resized(radius)
+        return BoxRegion(self.center, *extent.ends(self.center), extent)
+
+    def _check_bounded(self) -> None:
+        if self.extent is not None:
+            self.extent.check_bounded()
 
     def minimizer_of(self, a: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         return torch.where(a >= 0, self.lower, self.upper)
@@ -56,13 +92,15 @@ class BoxRegion(Region):
         return torch.cat([middle - radius, -middle - radius], 1)
 
     def _middle_and_radius(self, a: Tensor, take: Take) -> tuple[Tensor, Tensor]:
+        self._check_bounded()
         if self._halves is None or torch.is_grad_enabled():
             self._halves = (self.lower + self.upper) / 2, (self.upper - self.lower) / 2
         middle, radius = (take(half).unsqueeze(1) for half in self._halves)
         return pairing(a, middle), pairing_of_sizes(a, radius)
 
     def select(self, index: Tensor) -> BoxRegion:
-        return BoxRegion(self.center[index], self.lower[index], self.upper[index])
+        extent = None if self.extent is None else self.extent.select(index)
+        return BoxRegion(self.center[index], self.lower[index], self.upper[index], extent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import features
 from robustsuite.perturbations.ball import Ball
 from robustsuite.perturbations.box import BoxRegion
+from robustsuite.perturbations.extent import Extent
 from robustsuite.perturbations.features import PerFeature
 from robustsuite.perturbations.perturbation import Perturbation
 
@@ -25,14 +26,14 @@ class _Lp(Perturbation):
     """An Lp ball of radius `eps` around each example, cut with the range `clip` of valid inputs.
 
     Args:
-        eps: radius in input units, finite and >= 0; or one number per feature, nested like an example (arrays
+        eps: radius in input units, >= 0, inf for no limit but `clip`; or one finite number per feature, nested like an example (arrays
             and tensors are converted): then ``|| (x' - x) / eps ||_p <= 1``, and a feature with 0 stays as it is.
         clip: lowest and highest valid value, or None.
 
     `around` takes a `unit` too, what `eps` counts in, for each feature of the batch: ``unit=x.abs()`` for relative radii.
 
     Raises:
-        InvalidInput: a negative, infinite or NaN radius; an empty clip range.
+        InvalidInput: a negative or NaN radius, an infinite one among others; an empty clip range.
     """
 
     eps: PerFeature
@@ -41,15 +42,17 @@ class _Lp(Perturbation):
     def __post_init__(self) -> None:
         object.__setattr__(self, "eps", features.frozen(self.eps, "eps"))
         values = torch.as_tensor(self.eps, dtype=torch.float64)
-        if not bool((torch.isfinite(values) & (values >= 0)).all()):
+        if self.eps != math.inf and not bool((torch.isfinite(values) & (values >= 0)).all()):
             raise InvalidInput(
-                f"eps is {features.short(self.eps)}; expected finite numbers >= 0, in the input's units"
+                f"eps is {features.short(self.eps)}; expected finite numbers >= 0, in the input's units, or inf alone"
             )
         if self.clip is not None:
             object.__setattr__(self, "clip", _checked_clip(self.clip))
 
     def scaled(self, factor: float) -> _Lp:
         check_number("factor", factor, least=0)
+        if factor == 0:  # of an endless radius too
+            return replace(self, eps=features.mapped(self.eps, lambda value: 0.0))
         return replace(self, eps=features.mapped(self.eps, lambda value: value * factor))
 
     def describe(self) -> str:
@@ -63,13 +66,19 @@ class _Lp(Perturbation):
     def radius(self) -> float:
         return features.largest(self.eps)
 
-    def _ends(self, x: Tensor, unit: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _placed(self, x: Tensor, unit: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Extent]:
+        """Give the centre, the lower and upper ends, and the size around a batch."""
         features.check_finite(x)
-        scale = features.spread(self.eps, x, "eps")
         if unit is not None:
             _check_unit(unit, x)
-            scale = scale * unit
-        lower, upper = x - scale, x + scale
+        if isinstance(self.eps, float):
+            radius = torch.full((len(x),), self.eps, dtype=x.dtype, device=x.device)
+        else:
+            radius = torch.ones(len(x), dtype=x.dtype, device=x.device)
+            each = features.spread(self.eps, x, "eps")
+            unit = each if unit is None else each * unit
+        endless = isinstance(self.eps, float) and self.eps == math.inf
+        extent = Extent(radius, unit, self.clip, endless)
         if self.clip is not None:
             low, high = self.clip
             slack = 1e-5 * (high - low)
@@ -78,9 +87,9 @@ class _Lp(Perturbation):
                     f"x has values in [{float(x.min()):.4g}, {float(x.max()):.4g}], outside clip {self.clip}; "
                     "scale the data to the clip range, or give the clip range of the data"
                 )
-            lower, upper = lower.clamp(low, high), upper.clamp(low, high)
-            return x.clamp(low, high), scale, lower, upper  # data scaled by 255 may be an ulp outside
-        return features.owned(x), scale, lower, upper
+            # The ends belong to x itself: data scaled by 255 may be an ulp outside.
+            return x.clamp(low, high), *extent.ends(x), extent
+        return features.owned(x), *extent.ends(x), extent
 
 
 def _checked_clip(clip: Any) -> tuple[float, float]:
@@ -118,8 +127,7 @@ class Linf(_Lp):
     def around(
         self, x: Float[Tensor, "batch *input"], *, unit: Float[Tensor, "batch *input"] | None = None
     ) -> BoxRegion:
-        center, _, lower, upper = self._ends(x, unit)
-        return BoxRegion(center, lower, upper)
+        return BoxRegion(*self._placed(x, unit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +137,7 @@ class L2(_Lp):
     def around(
         self, x: Float[Tensor, "batch *input"], *, unit: Float[Tensor, "batch *input"] | None = None
     ) -> Ball:
-        center, scale, lower, upper = self._ends(x, unit)
-        return Ball(2.0, center, scale, lower, upper, clipped=self.clip is not None)
+        return Ball(2.0, *self._placed(x, unit))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,5 +147,4 @@ class L1(_Lp):
     def around(
         self, x: Float[Tensor, "batch *input"], *, unit: Float[Tensor, "batch *input"] | None = None
     ) -> Ball:
-        center, scale, lower, upper = self._ends(x, unit)
-        return Ball(1.0, center, scale, lower, upper, clipped=self.clip is not None)
+        return Ball(1.0, *self._placed(x, unit))

@@ -54,20 +54,23 @@ def sample(seeds: Int[Tensor, " batch"], features: int, p: float, *, dtype: torc
     Args:
         seeds: one 64-bit integer per example (see `robustsuite.seeding.example_seeds`).
         features: dimension of the ball.
-        dtype: of the result, shape (batch, features), on the seeds' device.
+        dtype: float32 or float64; of the result, shape (batch, features), on the seeds' device.
 
     Source: Barthe et al. 2005, theorem 1: coordinates of density exp(-|t|^p), divided by the p-norm of the
     vector extended by an independent exponential.
     """
     if p == torch.inf:
-        return (uniform(seeds, features) * 2 - 1).to(dtype)
-    radius = -uniform(seeds, 1, stream=1).log()
-    size = -uniform(seeds, features, stream=2).log()
-    turn = uniform(seeds, features, stream=3)
+        return uniform(seeds, features, dtype=dtype) * 2 - 1
+    radius = -uniform(seeds, 1, stream=1, dtype=dtype).log()
     if p == 2:
-        z = (2 * size).sqrt() * (2 * torch.pi * turn).cos()  # Box-Muller
-        return (z / (z.square().sum(-1, keepdim=True) + 2 * radius).sqrt()).to(dtype)
-    return ((turn - 0.5).sign() * size / (size.sum(-1, keepdim=True) + radius)).to(dtype)
+        pairs = (features + 1) // 2
+        size = uniform(seeds, pairs, stream=2, dtype=dtype).log_().mul_(-2).sqrt_()
+        turn = uniform(seeds, pairs, stream=3, dtype=dtype).mul_(2 * torch.pi)
+        z = torch.cat([size * turn.cos(), size * turn.sin()], 1)[:, :features]  # Box-Muller
+        return z / (z.square().sum(-1, keepdim=True) + 2 * radius).sqrt()
+    turn = uniform(seeds, features, stream=2, dtype=dtype).mul_(2).sub_(1)
+    size = turn.abs().log_().neg_()
+    return turn.sign_() * size / (size.sum(-1, keepdim=True) + radius)
 
 
 def flat(t: Tensor, lead: int = 1) -> Tensor:

@@ -10,7 +10,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robustsuite import seeding
+from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import norms
+
+_BALLS = "a ball or a box: Linf, L2, L1 or Box"
 
 Take = Callable[[Tensor], Tensor]
 
@@ -38,6 +41,16 @@ class Region(ABC):
         return False
 
     @property
+    def is_unbounded(self) -> bool:
+        """Whether the region holds points as far away as one likes: an endless radius, and no range of valid values."""
+        return False
+
+    @property
+    def radius(self) -> Float[Tensor, " batch"]:
+        """The radius of each example, in units of `direction`; inf: limited by the range of valid values alone."""
+        return torch.ones(len(self.center), dtype=self.center.dtype, device=self.center.device)
+
+    @property
     def moves_groups(self) -> bool:
         """Whether features move together, so that `minimum` needs a coefficient for every one of them."""
         return False
@@ -61,7 +74,32 @@ class Region(ABC):
 
     @abstractmethod
     def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
-        """Give the steepest step along `gradient` whose length is the region's radius."""
+        """Give the steepest step along `gradient` whose length is the region's radius.
+
+        An endless radius counts as the distance to the farthest corner of the range of valid values.
+
+        Raises:
+            InvalidInput: the region is unbounded.
+        """
+
+    def direction(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        """Give the steepest step of length 1 along `gradient` (0 where that is zero): `ascent` without the radius.
+
+        Raises:
+            InvalidInput: the region knows no steps of length 1.
+        """
+        raise InvalidInput(f"{type(self).__name__} has no steps of length 1; expected {_BALLS}")
+
+    def resized(self, radius: Float[Tensor, " batch"]) -> Region:
+        """Give the region of the same kind with another radius for each example.
+
+        Args:
+            radius: shape (batch,), >= 0, inf allowed.
+
+        Raises:
+            InvalidInput: the region has no radius.
+        """
+        raise InvalidInput(f"{type(self).__name__} has no radius to change; expected {_BALLS}")
 
     @abstractmethod
     def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
@@ -93,7 +131,8 @@ class Region(ABC):
         self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
     ) -> Bool[Tensor, " batch"]:
         """Say for each example whether `x` lies in the region, up to `tolerance` relative to its size."""
-        slack = tolerance * (1 + self.upper.abs().maximum(self.lower.abs()))
+        ends = (self.center, self.center) if self.is_unbounded else (self.lower, self.upper)
+        slack = tolerance * (1 + ends[0].abs().maximum(ends[1].abs()))
         inside = (x >= self.lower - slack) & (x <= self.upper + slack)
         return norms.flat(inside).all(1)
 

@@ -52,7 +52,7 @@ class SparseRegion(Region):
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
         size = self.center.shape[1:].numel()
-        share = seeding.uniform(seeds, size).to(self.center.dtype).view_as(self.center)
+        share = seeding.uniform(seeds, size, dtype=self.center.dtype).view_as(self.center)
         x = torch.clamp(self.lower + share * (self.upper - self.lower), self.lower, self.upper)
         return self._keep(x, seeding.uniform(seeds, size, stream=1))
 

@@ -40,6 +40,9 @@ PERTURBATIONS: list[Perturbation] = [
     L1(0.8),
     L1(1.5, clip=(0, 1)),
     L1(_FEATURES, clip=(0, 1)),
+    Linf(float("inf"), clip=(0, 1)),
+    L2(float("inf"), clip=(0, 1)),
+    L1(float("inf"), clip=(0, 1)),
     Box(0.2, 0.7),
     Box((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), 0.6),
     Scaled(Linf(0.5), unit=_FEATURES),
@@ -312,7 +315,9 @@ def test_scaled_and_described() -> None:
 
 
 @pytest.mark.parametrize("kind", [Linf, L2, L1])
-@pytest.mark.parametrize("eps", [-0.1, float("nan"), float("inf"), (0.1, -0.2)], ids=str)
+@pytest.mark.parametrize(
+    "eps", [-0.1, float("nan"), -float("inf"), (0.1, -0.2), (0.1, float("inf"))], ids=str
+)
 def test_wrong_radius(kind: type[Linf], eps: float) -> None:
     with pytest.raises(InvalidInput, match="expected finite numbers >= 0"):
         kind(eps)

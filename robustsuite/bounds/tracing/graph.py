@@ -139,6 +139,11 @@ class Graph:
                     f"the region's examples have shape {tuple(region.center.shape[1:])}; the network was traced "
                     f"with examples of shape {shape}: the first axis is the batch"
                 )
+            if region.is_unbounded:
+                raise InvalidInput(
+                    "the region is endless and has no range of valid values; expected a bounded one: give clip, as in "
+                    "Linf(inf, clip=(0, 1)), or a finite radius"
+                )
             mine = region.center if self._weight is None else _attribute(self._traced, self._weight)
             if (mine.dtype, mine.device) != (region.center.dtype, region.center.device):
                 raise InvalidInput(

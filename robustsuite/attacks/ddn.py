@@ -1,0 +1,93 @@
+"""DDN: the nearest adversarial example in L2, direction and norm decoupled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from robustsuite import seeding
+from robustsuite.arguments import check_fields
+from robustsuite.attacks import losses
+from robustsuite.attacks.access import Access
+from robustsuite.attacks.attack import Attack
+from robustsuite.attacks.criteria import check_loss
+from robustsuite.attacks.euclidean import ambient
+from robustsuite.attacks.keepers import Keeper, Nearest
+from robustsuite.attacks.search import Search
+from robustsuite.perturbations.extent import spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DDN(Attack):
+    """Step along the gradient, then set the norm: a little smaller after a success, a little larger after a failure.
+
+    For L2. With an endless radius, ``DDN()(model, x, y, L2(math.inf, clip=(0, 1)))``, it gives the nearest success; with
+    a finite one an example is done as soon as it succeeds inside.
+
+    Source: Rony et al. 2019, algorithm 1, without the rounding to 8 bits.
+
+    Args:
+        steps: gradients of each example, >= 1.
+        initial: norm after the first step, in input units, > 0.
+        gamma: how much the norm changes in one step, in (0, 1).
+        step_size: of the first step, in input units, > 0; it falls to a hundredth along half a cosine.
+        loss: what to raise; None: the criterion's score, which for labels is the margin.
+
+    Raises:
+        InvalidInput: a hyper-parameter out of its range.
+    """
+
+    access: ClassVar[Access] = Access.GRADIENTS
+    keeper: ClassVar[Keeper] = Nearest()
+
+    steps: int = 100
+    initial: float = 1.0
+    gamma: float = 0.05
+    step_size: float = 1.0
+    loss: losses.Loss | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, "steps", integer=True, least=1)
+        check_fields(self, "initial", "step_size", above=0)
+        check_fields(self, "gamma", above=0, below=1)
+        check_loss(self.loss)
+
+    def run(self, search: Search) -> None:
+        search = search.steered(self.loss)
+        index = search.active()
+        room = ambient(search.region, "DDN").select(index)
+        delta = torch.zeros_like(room.center)
+        radius = torch.full((len(index),), self.initial, dtype=delta.dtype, device=delta.device)
+        for step in range(self.steps):
+            if len(index) == 0:
+                return
+            found = search.gradient(index, room.project(room.center + delta))
+            if step > 0:
+                radius = radius * torch.where(found.met, 1 - self.gamma, 1 + self.gamma)
+            standing = search.open(index)
+            if not bool(standing.all()):
+                index, delta, radius, room = (
+                    index[standing],
+                    delta[standing],
+                    radius[standing],
+                    room.select(standing),
+                )
+            ascent = room.direction(_nowhere_flat(found.gradient[standing], search.seeds[index], step))
+            size = self.step_size * (0.505 + 0.495 * math.cos(math.pi * step / self.steps))
+            delta = room.direction(delta + size * ascent) * spread(radius, delta)
+            delta = room.project(room.center + delta) - room.center
+        search.scores(index, room.project(room.center + delta))
+
+
+def _nowhere_flat(gradient: Tensor, seeds: Tensor, step: int) -> Tensor:
+    """Put noise in the place of gradients that are zero, where a saturated loss gives no direction."""
+    flat = gradient.flatten(1)
+    dead = ~flat.any(1)
+    if not bool(dead.any()):
+        return gradient
+    noise = seeding.uniform(seeds[dead], flat.shape[1], stream=step + 1, dtype=flat.dtype) - 0.5
+    return flat.index_put((dead,), noise).view_as(gradient)
