@@ -104,7 +104,11 @@ def peer(
     with torch.no_grad():
         wrong = model(shown).argmax(1) != y
     distance = (shown - x).flatten(1).norm(dim=1)
-    figure = float(torch.where(wrong, distance, torch.inf).median()) if nearest else float(1 - wrong.double().mean())
+    figure = (
+        float(torch.where(wrong, distance, torch.inf).median())
+        if nearest
+        else float(1 - wrong.double().mean())
+    )
     return Row(name, f"{figure:.4f}", counting.rows / len(x), seconds)
 
 
@@ -141,7 +145,9 @@ def nearest_peers(model: nn.Module, x: Tensor, y: Tensor) -> list[Row]:
         return []
     from adv_lib.attacks import ddn
 
-    return [peer("adv-lib DDN-100", lambda m: ddn(m, x, y, steps=100, levels=None), model, x, y, nearest=True)]
+    return [
+        peer("adv-lib DDN-100", lambda m: ddn(m, x, y, steps=100, levels=None), model, x, y, nearest=True)
+    ]
 
 
 def show(console: Console, title: str, figure: str, rows: list[Row]) -> None:
@@ -155,7 +161,9 @@ def show(console: Console, title: str, figure: str, rows: list[Row]) -> None:
 def noise_share(model: nn.Module, x: Tensor, y: Tensor, console: Console) -> None:
     """Print what the random starts of one restart cost, beside one gradient of the batch."""
     seeds = seeding.example_seeds(len(x), generator=seeding.generator(0))
-    table = Table("threat", "random start, CPU ms", "rand_like, CPU ms", "one gradient, CPU ms", title="Noise")
+    table = Table(
+        "threat", "random start, CPU ms", "rand_like, CPU ms", "one gradient, CPU ms", title="Noise"
+    )
 
     def timed(call: Callable[[], object]) -> str:
         call()
@@ -181,7 +189,9 @@ def noise_share(model: nn.Module, x: Tensor, y: Tensor, console: Console) -> Non
 
 def main() -> None:
     """Run the measurement."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--slow-images", type=int, default=64, help="for attacks by queries")
     parser.add_argument("--net", type=Path, help="file that keeps the trained net")
@@ -213,7 +223,9 @@ def main() -> None:
         console.print(f"absent: {', '.join(absent)}" if absent else "all peers are here")
     show(console, f"Linf 8/255, {len(x)} images", "robust accuracy", rows)
     rows = [
-        ours(f"random search, {budget} queries", RandomSearch(max_queries=budget), model, x[few], y[few], near)
+        ours(
+            f"random search, {budget} queries", RandomSearch(max_queries=budget), model, x[few], y[few], near
+        )
         for budget in (100, 1000)
     ]
     show(console, f"Linf 8/255 by scores, {len(x[few])} images", "robust accuracy", rows)

@@ -21,8 +21,9 @@ from robustsuite.perturbations.extent import spread
 from robustsuite.perturbations.norms import flat, norm
 
 _BISECTIONS = 10
-_EVERY = 5  # so often the sideways step alone is tried too, to adapt it
-_FASTER = 1.3
+_EVERY = 10  # so often the sideways step alone is tried too, to adapt it
+_FASTER = 1.3  # the most that a step size changes at once
+_OFTEN = 0.2  # of that change, where a size is adapted at each step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Boundary(Attack):
 
     max_queries: int = 5000
     starts: int = 50
-    sideways: float = 0.1
+    sideways: float = 0.3
     inward: float = 0.03
 
     def __post_init__(self) -> None:
@@ -71,15 +72,15 @@ class Boundary(Attack):
         point = _nearer(search, index, room, point)
         sideways = torch.full((len(index),), self.sideways, dtype=point.dtype, device=point.device)
         inward = torch.full_like(sideways, self.inward)
-        turn = 0
+        turn, inside = 0, room.select(index)
         while True:
             standing = search.open(index)
             if not bool(standing.all()):
                 index, point, sideways, inward = (t[standing] for t in (index, point, sideways, inward))
+                inside = room.select(index)
             if len(index) == 0:
                 return
             turn += 1
-            inside = room.select(index)
             noise = _uniform(search.seeds[index], inside, self.starts + turn) - 0.5
             round_ = inside.project(_sideways(inside.center, point, noise, sideways))
             if turn % _EVERY == 0:
@@ -88,7 +89,7 @@ class Boundary(Attack):
             met = search.decisions(index, near)
             nearer = met & (inside.distance(near) < inside.distance(point))
             point = torch.where(spread(nearer, point), near, point)
-            inward = _adapted(inward, met, 0.25, rate=1 / _EVERY).clamp(max=0.5)
+            inward = _adapted(inward, met, 0.25, rate=_OFTEN).clamp(max=0.5)
 
     def _started(self, search: Search, room: Ball) -> tuple[Tensor, Tensor]:
         """Find random points that meet the criterion, for the examples for which there are any."""

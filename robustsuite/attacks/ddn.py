@@ -17,8 +17,9 @@ from robustsuite.attacks.attack import Attack
 from robustsuite.attacks.criteria import check_loss
 from robustsuite.attacks.euclidean import ambient
 from robustsuite.attacks.keepers import Keeper, Nearest
-from robustsuite.attacks.search import Search
+from robustsuite.attacks.search import Search, Slopes
 from robustsuite.perturbations.extent import spread
+from robustsuite.perturbations.norms import flat, norm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class DDN(Attack):
 
     Args:
         steps: gradients of each example, >= 1.
-        initial: norm after the first step, in input units, > 0.
+        initial: norm after the first step, in input units, > 0; None: the distance at which the criterion's score would
+            be 0 if it were linear, and 1 with another loss.
         gamma: how much the norm changes in one step, in (0, 1).
         step_size: of the first step, in input units, > 0; it falls to a hundredth along half a cosine.
         loss: what to raise; None: the criterion's score, which for labels is the margin.
@@ -45,14 +47,15 @@ class DDN(Attack):
     keeper: ClassVar[Keeper] = Nearest()
 
     steps: int = 100
-    initial: float = 1.0
+    initial: float | None = None
     gamma: float = 0.05
     step_size: float = 1.0
     loss: losses.Loss | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "steps", integer=True, least=1)
-        check_fields(self, "initial", "step_size", above=0)
+        check_fields(self, "initial", above=0, optional=True)
+        check_fields(self, "step_size", above=0)
         check_fields(self, "gamma", above=0, below=1)
         check_loss(self.loss)
 
@@ -61,12 +64,13 @@ class DDN(Attack):
         index = search.active()
         room = ambient(search.region, "DDN").select(index)
         delta = torch.zeros_like(room.center)
-        radius = torch.full((len(index),), self.initial, dtype=delta.dtype, device=delta.device)
         for step in range(self.steps):
             if len(index) == 0:
                 return
             found = search.gradient(index, room.project(room.center + delta))
-            if step > 0:
+            if step == 0:
+                radius = self._first(found)
+            else:
                 radius = radius * torch.where(found.met, 1 - self.gamma, 1 + self.gamma)
             standing = search.open(index)
             if not bool(standing.all()):
@@ -82,12 +86,18 @@ class DDN(Attack):
             delta = room.project(room.center + delta) - room.center
         search.scores(index, room.project(room.center + delta))
 
+    def _first(self, found: Slopes) -> Tensor:
+        if self.initial is not None or self.loss is not None:
+            return torch.full_like(found.score, self.initial or 1.0)
+        slope = norm(flat(found.gradient), 2)
+        return torch.where(slope > 0, found.score.abs() / torch.where(slope > 0, slope, 1.0), 1.0)
+
 
 def _nowhere_flat(gradient: Tensor, seeds: Tensor, step: int) -> Tensor:
     """Put noise in the place of gradients that are zero, where a saturated loss gives no direction."""
-    flat = gradient.flatten(1)
-    dead = ~flat.any(1)
+    rows = flat(gradient)
+    dead = ~rows.any(1)
     if not bool(dead.any()):
         return gradient
-    noise = seeding.uniform(seeds[dead], flat.shape[1], stream=step + 1, dtype=flat.dtype) - 0.5
-    return flat.index_put((dead,), noise).view_as(gradient)
+    noise = seeding.uniform(seeds[dead], rows.shape[1], stream=step + 1, dtype=rows.dtype) - 0.5
+    return rows.index_put((dead,), noise).view_as(gradient)

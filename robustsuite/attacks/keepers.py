@@ -22,8 +22,8 @@ class Judged(NamedTuple):
     """
 
     met: Bool[Tensor, " rows"]
-    allowed: Bool[Tensor, " rows"] | None
-    distance: Float[Tensor, " rows"] | None
+    allowed: Bool[Tensor, " rows"] | None = None
+    distance: Float[Tensor, " rows"] | None = None
 
 
 class Keeper(ABC):
@@ -32,11 +32,12 @@ class Keeper(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def judge(self, region: Region, inputs: Tensor, met: Tensor) -> Judged:
+    def judge(self, region: Region, index: Tensor, inputs: Tensor, met: Tensor) -> Judged:
         """Judge rows.
 
         Args:
-            region: of the rows.
+            region: of all examples.
+            index: the example of each row.
             inputs: shape (rows, *input).
             met: whether they meet the criterion.
         """
@@ -47,8 +48,8 @@ class FirstSuccess(Keeper):
 
     __slots__ = ()
 
-    def judge(self, region: Region, inputs: Tensor, met: Tensor) -> Judged:
-        return Judged(met, None, None)
+    def judge(self, region: Region, index: Tensor, inputs: Tensor, met: Tensor) -> Judged:
+        return Judged(met)
 
 
 class Nearest(Keeper):
@@ -59,9 +60,10 @@ class Nearest(Keeper):
 
     __slots__ = ()
 
-    def judge(self, region: Region, inputs: Tensor, met: Tensor) -> Judged:
-        inside = region.contains(inputs, tolerance=0)
-        return Judged(met & inside, inside, region.distance(inputs))
+    def judge(self, region: Region, index: Tensor, inputs: Tensor, met: Tensor) -> Judged:
+        own = region.select(index)
+        inside = own.contains(inputs, tolerance=0)
+        return Judged(met & inside, inside, own.distance(inputs))
 
 
 def best_rows(index: Tensor, met: Tensor, key: Tensor, count: int) -> Tensor:

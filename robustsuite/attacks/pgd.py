@@ -73,5 +73,6 @@ class PGD(Attack):
                 size = step_size * self.step_rule(step / self.steps)
                 point = inside.project(point + size * inside.ascent(gradient))
                 standing = search.open(index)
-                index, point, inside = index[standing], point[standing], inside.select(standing)
+                if not bool(standing.all()):
+                    index, point, inside = index[standing], point[standing], inside.select(standing)
             search.scores(index, point)

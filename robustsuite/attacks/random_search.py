@@ -42,7 +42,7 @@ class RandomSearch(Attack):
     access: ClassVar[Access] = Access.SCORES
 
     max_queries: int = 1000
-    share: float = 0.3
+    share: float = 0.1
     probes: int = 1
     loss: losses.Loss | None = None
 
@@ -106,5 +106,5 @@ def _length(step: Tensor) -> Tensor:
 
 
 def _falling(spent: float) -> float:
-    """Give the factor on the share when a part of the budget is spent: it halves each seventh of it."""
-    return math.exp2(-7 * spent)
+    """Give the factor on the share when a part of the budget is spent: it halves with each fifth of it."""
+    return math.exp2(-5 * spent)

@@ -325,16 +325,20 @@ class Search:
         """Keep rows that are better than what their examples have."""
         state = self._state
         score = score.to(state.score.dtype)
-        found = self._keeper.judge(self.region.select(index), inputs, met)
-        met, before = found.met, state.success[index]
-        try_ = ~before & ~met & (score > state.score[index])
-        if found.allowed is not None:
-            try_ &= found.allowed
-        nearer = ~before if found.distance is None else found.distance < state.distance[index]
-        rows = ((met & nearer) | try_).nonzero().squeeze(1)
+        rows = (met | (~state.success[index] & (score > state.score[index]))).nonzero().squeeze(1)
         if len(rows) == 0:
             return
-        key = score if found.distance is None else torch.where(met, -found.distance, score)
+        index, inputs, met, score = index[rows], inputs[rows], met[rows], score[rows]
+        found = self._keeper.judge(self.region, index, inputs, met)
+        met, before = found.met, state.success[index]
+        better = ~before & (met | (score > state.score[index]))
+        key = score
+        if found.distance is not None and found.allowed is not None:
+            better = torch.where(met, found.distance < state.distance[index], better & found.allowed)
+            key = torch.where(met, -found.distance, score)
+        rows = better.nonzero().squeeze(1)
+        if len(rows) == 0:
+            return
         rows = rows[best_rows(index[rows], met[rows], key[rows], len(state.best))]
         at = index[rows]
         state.best[at], state.score[at] = inputs[rows], score[rows]

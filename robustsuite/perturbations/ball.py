@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -34,9 +35,15 @@ class Ball(Region):
     def __init__(self, p: float, center: Tensor, lower: Tensor, upper: Tensor, extent: Extent) -> None:
         self.p, self.center, self.extent, self.clipped = p, center, extent, extent.limits is not None
         self.lower, self.upper = lower, upper
-        self._reach = extent.reach(center, lower, upper, p)
-        # Within a range, an endless ball is one that holds the whole range.
-        self.scale = replace(extent, radius=self._reach).scale(center)
+
+    @cached_property
+    def _reach(self) -> Float[Tensor, " batch"]:
+        return self.extent.reach(self.center, self.lower, self.upper, self.p)
+
+    @cached_property
+    def scale(self) -> Float[Tensor, "batch *input"]:
+        """The radius of each feature; within a range, an endless ball is one that holds the whole range."""
+        return replace(self.extent, radius=self._reach).scale(self.center)
 
     @property
     def radius(self) -> Float[Tensor, " batch"]:
@@ -59,6 +66,8 @@ class Ball(Region):
         return torch.clamp(x, self.lower, self.upper)
 
     def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
+        if self.extent.all_endless:
+            return torch.clamp(x, self.lower, self.upper)
         if self.is_unbounded:
             nearest = self._from_unit(norms.project(self._unit(x), self.p))
             return torch.where(self.scale.isinf(), x, nearest)
@@ -81,11 +90,14 @@ class Ball(Region):
     def contains(
         self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
     ) -> Bool[Tensor, " batch"]:
+        inside = super().contains(x, tolerance=tolerance)
+        if self.extent.all_endless:
+            return inside
         # Rounding of x itself shows in units of the radius.
         scale = norms.flat(self.scale)
         floor = torch.where(scale > 0, scale, torch.inf).amin(1)
         slack = tolerance * (1 + norms.flat(self.center).abs().amax(1) / floor)
-        return super().contains(x, tolerance=tolerance) & (norms.norm(self._unit(x), self.p) <= 1 + slack)
+        return inside & (norms.norm(self._unit(x), self.p) <= 1 + slack)
 
     def direction(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         unit = self.extent.unit

@@ -21,12 +21,14 @@ class Extent:
         unit: what the radius counts in, shape (batch, *input), >= 0; None: 1. A feature with 0 stays as it is.
         limits: lowest and highest valid value, or None.
         endless: whether some radius may be infinite.
+        all_endless: whether all are.
     """
 
     radius: Float[Tensor, " batch"]
     unit: Tensor | None
     limits: tuple[float, float] | None
     endless: bool
+    all_endless: bool
 
     def scale(self, center: Tensor) -> Float[Tensor, "batch *input"]:
         """Give the radius of each feature, in input units."""
@@ -57,12 +59,13 @@ class Extent:
 
     def resized(self, radius: Float[Tensor, " batch"]) -> Extent:
         """Give the same with other radii."""
-        return Extent(radius, self.unit, self.limits, bool(radius.isinf().any()))
+        endless = radius.isinf()
+        return Extent(radius, self.unit, self.limits, bool(endless.any()), bool(endless.all()))
 
     def select(self, index: Tensor) -> Extent:
         """Keep the examples that `index` picks."""
         unit = None if self.unit is None else self.unit[index]
-        return Extent(self.radius[index], unit, self.limits, self.endless)
+        return Extent(self.radius[index], unit, self.limits, self.endless, self.all_endless)
 
     @property
     def is_unbounded(self) -> bool:

@@ -78,7 +78,7 @@ class _Lp(Perturbation):
             each = features.spread(self.eps, x, "eps")
             unit = each if unit is None else each * unit
         endless = isinstance(self.eps, float) and self.eps == math.inf
-        extent = Extent(radius, unit, self.clip, endless)
+        extent = Extent(radius, unit, self.clip, endless, endless)
         if self.clip is not None:
             low, high = self.clip
             slack = 1e-5 * (high - low)

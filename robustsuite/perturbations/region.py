@@ -131,6 +131,8 @@ class Region(ABC):
         self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
     ) -> Bool[Tensor, " batch"]:
         """Say for each example whether `x` lies in the region, up to `tolerance` relative to its size."""
+        if tolerance == 0:
+            return norms.flat((x >= self.lower) & (x <= self.upper)).all(1)
         ends = (self.center, self.center) if self.is_unbounded else (self.lower, self.upper)
         slack = tolerance * (1 + ends[0].abs().maximum(ends[1].abs()))
         inside = (x >= self.lower - slack) & (x <= self.upper + slack)

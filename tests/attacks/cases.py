@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
@@ -11,59 +13,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import L1, L2, Linf
-from robustsuite.attacks import FGSM, PGD, Attack, losses, step_rules
+from robustsuite.attacks import (
+    DDN,
+    FGSM,
+    PGD,
+    Access,
+    Attack,
+    Boundary,
+    InTurn,
+    RandomSearch,
+    Repeated,
+    Transfer,
+    losses,
+    step_rules,
+)
+from robustsuite.attacks.keepers import FirstSuccess, Keeper, Nearest
 from robustsuite.perturbations import L0, Box, Perturbation
 
-
-@dataclass(frozen=True)
-class Case:
-    """An attack with what it must achieve.
-
-    Args:
-        name: for test ids.
-        attack: the attack.
-        strength: share of the trained net's right predictions that must fall at Linf 0.2.
-        targeted_strength: share that must be taken for the next class at Linf 0.4.
-        queries: the least and the most that it spends on an example that stands to the end.
-        random: whether it draws random numbers.
-        classes: the fewest that it works with.
-    """
-
-    name: str
-    attack: Attack
-    strength: float
-    targeted_strength: float
-    queries: range
-    random: bool = True
-    classes: int = 2
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def _exactly(count: int) -> range:
-    return range(count, count + 1)
-
-
-ATTACKS = [
-    Case("fgsm", FGSM(), 0.6, 0.1, _exactly(2), random=False),
-    Case("fgsm, cross entropy", FGSM(loss=losses.cross_entropy), 0.6, 0.1, _exactly(2), random=False),
-    Case("pgd", PGD(steps=10), 0.8, 0.7, _exactly(12)),
-    Case(
-        "pgd, from the clean input", PGD(steps=10, random_start=False), 0.8, 0.7, _exactly(11), random=False
-    ),
-    Case("pgd, restarts", PGD(steps=5, restarts=3), 0.8, 0.7, _exactly(19)),
-    Case(
-        "pgd, cross entropy, cosine steps",
-        PGD(steps=10, step_size=0.5, step_rule=step_rules.cosine, loss=losses.cross_entropy),
-        0.8,
-        0.7,
-        _exactly(12),
-    ),
-    Case(
-        "pgd, dlr", PGD(steps=10, loss=losses.difference_of_logits_ratio), 0.8, 0.7, _exactly(12), classes=4
-    ),
-]
+_BOX = Linf(0.2, clip=(0, 1))
+_BALL = L2(1.5, clip=(0, 1))
 
 PERTURBATIONS: list[Perturbation] = [
     Linf(0.1),
@@ -75,6 +43,126 @@ PERTURBATIONS: list[Perturbation] = [
     Linf(tuple(i / 320 for i in range(64))),
     Box(0.1, 0.9),
     L0(4, 0, 1),
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """An attack with what it must achieve.
+
+    Args:
+        name: for test ids.
+        attack: the attack.
+        access: what it asks of a model.
+        strength: share of the trained net's right predictions that must fall at Linf 0.2, or L2 1.5 for the nearest.
+        targeted_strength: share that must be taken for the next class at twice that radius.
+        queries: the least and the most that it spends on an example that stands to the end.
+        kind: what it looks for: the first success within a radius, or the nearest.
+        threats: the threat models that it takes.
+        near: the one of `strength`.
+        precision: how far from the optimum it may end on a linear model, relative to the distance.
+        random: whether it draws random numbers.
+        classes: the fewest that it works with.
+    """
+
+    name: str
+    attack: Attack
+    access: Access
+    strength: float
+    targeted_strength: float
+    queries: range
+    kind: type[Keeper] = FirstSuccess
+    threats: tuple[Perturbation, ...] = tuple(PERTURBATIONS)
+    near: Perturbation = _BOX
+    precision: float = 1e-4
+    random: bool = True
+    classes: int = 2
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _exactly(count: int) -> range:
+    return range(count, count + 1)
+
+
+def _radius(name: str, attack: Attack, strength: float, targeted: float, queries: int, **more: Any) -> Case:
+    """Give the case of an attack by gradients within a radius."""
+    return Case(name, attack, Access.GRADIENTS, strength, targeted, _exactly(queries), **more)
+
+
+def _nearest(name: str, attack: Attack, access: Access, *threats: Perturbation, **more: Any) -> Case:
+    """Give the case of an attack that looks for the nearest success in L2."""
+    return Case(name, attack, access, kind=Nearest, threats=threats, near=_BALL, **more)
+
+
+def _surrogate(x: Tensor) -> Tensor:
+    outputs: Tensor = trained()(x)
+    return outputs
+
+
+_FEW = (_BOX, _BALL)
+_ENDLESS = L2(math.inf, clip=(0, 1))
+
+ATTACKS = [
+    _radius("fgsm", FGSM(), 0.6, 0.1, 2, random=False),
+    _radius("fgsm, cross entropy", FGSM(loss=losses.cross_entropy), 0.6, 0.1, 2, random=False),
+    _radius("pgd", PGD(steps=10), 0.8, 0.7, 12),
+    _radius("pgd, from the clean input", PGD(steps=10, random_start=False), 0.8, 0.7, 11, random=False),
+    _radius("pgd, restarts", PGD(steps=5, restarts=3), 0.8, 0.7, 19),
+    _radius(
+        "pgd, cross entropy, cosine steps",
+        PGD(steps=10, step_size=0.5, step_rule=step_rules.cosine, loss=losses.cross_entropy),
+        0.8,
+        0.7,
+        12,
+    ),
+    _radius("pgd, dlr", PGD(steps=10, loss=losses.difference_of_logits_ratio), 0.8, 0.7, 12, classes=4),
+    _radius("one after the other", InTurn((PGD(steps=3), PGD(steps=10))), 0.8, 0.7, 16, threats=_FEW),
+    _radius("repeated", Repeated(PGD(steps=5), 3), 0.8, 0.7, 19, threats=_FEW),
+    Case(
+        "transfer",
+        Transfer((_surrogate,), PGD(steps=10)),
+        Access.DECISIONS,
+        0.8,
+        0.7,
+        _exactly(2),
+        threats=_FEW,
+    ),
+    Case("random search", RandomSearch(max_queries=60), Access.SCORES, 0.5, 0.1, _exactly(60)),
+    Case(
+        "random search, probes",
+        RandomSearch(max_queries=41, probes=4),
+        Access.SCORES,
+        0.3,
+        0.1,
+        _exactly(41),
+        threats=_FEW,
+    ),
+    _nearest(
+        "ddn",
+        DDN(steps=40),
+        Access.GRADIENTS,
+        L2(1.0),
+        _BALL,
+        _ENDLESS,
+        strength=0.8,
+        targeted_strength=0.7,
+        queries=_exactly(41),
+        precision=0.01,
+        random=False,
+    ),
+    _nearest(
+        "boundary",
+        Boundary(max_queries=250),
+        Access.DECISIONS,
+        _BALL,
+        _ENDLESS,
+        strength=0.5,
+        targeted_strength=0.0,
+        queries=range(51, 251),
+        precision=0.05,
+    ),
 ]
 
 

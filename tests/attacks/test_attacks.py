@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import is_dataclass, replace
 from typing import Any
@@ -12,28 +13,56 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustsuite import L0, L2, Linf, attacks
-from robustsuite.attacks import PGD, Attack, AttackResult, Misclassification, Targeted, losses, step_rules
+from robustsuite import L0, L2, Linf, attacks, seeding
+from robustsuite.attacks import (
+    PGD,
+    Access,
+    Attack,
+    AttackResult,
+    Misclassification,
+    Targeted,
+    Transfer,
+    losses,
+    step_rules,
+)
+from robustsuite.attacks.keepers import FirstSuccess, Nearest
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
 
-from .cases import ATTACKS, PERTURBATIONS, Case, examples, trained
+from .cases import ATTACKS, Case, examples, trained
 
 cases = pytest.mark.parametrize("case", ATTACKS, ids=str)
+pairs = [(case, threat) for case in ATTACKS for threat in case.threats]
 threats = pytest.mark.parametrize(
-    "perturbation", PERTURBATIONS, ids=[f"{p.describe()}{i}" for i, p in enumerate(PERTURBATIONS)]
+    ("case", "perturbation"),
+    pairs,
+    ids=[f"{case}, {p.describe()}{case.threats.index(p)}" for case, p in pairs],
+)
+by_gradients = pytest.mark.parametrize(
+    "case", [case for case in ATTACKS if case.access == Access.GRADIENTS], ids=str
+)
+with_a_loss = pytest.mark.parametrize(
+    "case", [case for case in ATTACKS if hasattr(case.attack, "loss")], ids=str
+)
+with_a_budget = pytest.mark.parametrize(
+    "case", [case for case in ATTACKS if hasattr(case.attack, "max_queries")], ids=str
+)
+for_the_nearest = pytest.mark.parametrize("case", [case for case in ATTACKS if case.kind is Nearest], ids=str)
+within_a_radius = pytest.mark.parametrize(
+    "case", [case for case in ATTACKS if case.kind is FirstSuccess], ids=str
 )
 
 
 class Counting(nn.Module):
-    """Counts how many examples a model is run on."""
+    """Counts the rows that a model is run on, and those that are differentiated."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
-        self.model, self.seen = model, 0
+        self.model, self.seen, self.differentiated = model, 0, 0
 
     def forward(self, x: Tensor) -> Tensor:
         self.seen += len(x)
+        self.differentiated += len(x) if x.requires_grad else 0
         y: Tensor = self.model(x)
         return y
 
@@ -52,7 +81,6 @@ def test_every_attack_has_a_case() -> None:
     assert public == {type(case.attack).__name__ for case in ATTACKS}
 
 
-@cases
 @threats
 def test_stays_in_the_region(case: Case, perturbation: Perturbation) -> None:
     x, _ = examples()
@@ -67,7 +95,6 @@ def test_stays_in_the_region(case: Case, perturbation: Perturbation) -> None:
         assert float(result.distance.max()) <= perturbation.eps * (1 + 1e-5)
 
 
-@cases
 @threats
 def test_success_is_what_the_model_says(case: Case, perturbation: Perturbation) -> None:
     """Running the model again confirms each success and each failure."""
@@ -79,7 +106,6 @@ def test_success_is_what_the_model_says(case: Case, perturbation: Perturbation) 
     assert bool(result.success.any())
 
 
-@cases
 @threats
 def test_never_worse_than_the_start(case: Case, perturbation: Perturbation) -> None:
     """By the criterion's score, whatever loss the attack raises."""
@@ -94,20 +120,20 @@ def test_never_worse_than_the_start(case: Case, perturbation: Perturbation) -> N
 @cases
 def test_wrong_from_the_start_costs_one_query(case: Case) -> None:
     x, y = examples()
-    result = case.attack(trained(), x, (y + 1) % 10, Linf(0.1))
+    result = case.attack(trained(), x, (y + 1) % 10, case.near)
     assert bool(result.success.all())
     assert torch.equal(result.adversarial, x)
     assert result.queries.tolist() == [1] * len(x)
     assert float(result.distance.max()) == 0.0
 
 
-@cases
 @threats
 def test_queries_are_counted_and_kept(case: Case, perturbation: Perturbation) -> None:
     x, y = examples()
     model = Counting(trained())
     result = case.attack(model, x, y, perturbation, generator=torch.Generator().manual_seed(0))
     assert int(result.queries.sum()) == model.seen
+    assert int(result.gradients.sum()) == model.differentiated
     assert int(result.queries.max()) <= case.queries[-1]
     # Who falls early stops early: nobody pays for the rest of the batch.
     assert set(result.queries[~result.success].tolist()) <= set(case.queries)
@@ -118,11 +144,10 @@ def test_early_finish_saves_queries(case: Case) -> None:
     """A large radius breaks everything soon; the budget is spent on a tiny one alone."""
     most = case.queries[-1]
     if most > 2:  # one step cannot finish early
-        assert int(_run(case, Linf(0.5)).queries.sum()) < 0.7 * 24 * most
-    assert set(_run(case, Linf(1e-6)).queries.tolist()) <= set(case.queries)
+        assert int(_run(case, case.near.scaled(2.5)).queries.sum()) < 0.7 * 24 * most
+    assert set(_run(case, case.near.scaled(1e-6)).queries.tolist()) <= set(case.queries)
 
 
-@cases
 @threats
 def test_same_seed_same_result(case: Case, perturbation: Perturbation) -> None:
     first, second, other = _run(case, perturbation), _run(case, perturbation), _run(case, perturbation, 1)
@@ -131,7 +156,6 @@ def test_same_seed_same_result(case: Case, perturbation: Perturbation) -> None:
     assert torch.equal(first.adversarial, other.adversarial) != case.random
 
 
-@cases
 @threats
 def test_examples_do_not_depend_on_the_batch(case: Case, perturbation: Perturbation) -> None:
     """The first examples fare as they do in a smaller batch, and beside easy ones as beside hard ones."""
@@ -158,7 +182,7 @@ def test_leaves_everything_as_it_was(case: Case) -> None:
     clean, labels = x.clone(), y.clone()
     parameters = [p.detach().clone() for p in model.parameters()]
     modes, state = [part.training for part in model.modules()], torch.get_rng_state()
-    case.attack(model, x, y, Linf(0.1), generator=torch.Generator().manual_seed(0))
+    case.attack(model, x, y, case.near, generator=torch.Generator().manual_seed(0))
     assert torch.equal(x, clean)
     assert torch.equal(y, labels)
     assert not x.requires_grad
@@ -170,18 +194,21 @@ def test_leaves_everything_as_it_was(case: Case) -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_batch_norm_in_training_mode_learns_nothing_from_attacks() -> None:
+@cases
+def test_batch_norm_in_training_mode_learns_nothing_from_attacks(case: Case) -> None:
     x, y = examples()
     model = copy.deepcopy(trained()).train()
     buffers = [b.clone() for b in model.buffers()]
-    PGD(steps=3)(model, x, y, Linf(0.01), generator=torch.Generator().manual_seed(0))
+    found = case.attack(model, x, y, case.near, generator=torch.Generator().manual_seed(0))
     assert all(torch.equal(b, c) for b, c in zip(model.buffers(), buffers, strict=True))
+    assert all(part.training for part in model.modules())
+    assert torch.equal(found.adversarial, _run(case, case.near).adversarial)
 
 
 @cases
 def test_strength(case: Case) -> None:
     """A net that is right on all of these must fall on many: an attack that does nothing fails here."""
-    result = _run(case, Linf(0.2, clip=(0, 1)), count=100)
+    result = _run(case, case.near, count=100)
     assert float(result.success.double().mean()) >= case.strength
 
 
@@ -206,7 +233,7 @@ def test_strength_with_few_features() -> None:
 
 @cases
 def test_no_room_no_success(case: Case) -> None:
-    result = _run(case, Linf(0.0))
+    result = _run(case, case.near.scaled(0.0))
     assert not bool(result.success.any())
     assert float(result.distance.max()) == 0.0
 
@@ -217,7 +244,7 @@ def test_targeted(case: Case) -> None:
     x, y = examples()
     goal = (y + 1) % 10
     result = case.attack(
-        trained(), x, Targeted(goal), Linf(0.4, clip=(0, 1)), generator=torch.Generator().manual_seed(0)
+        trained(), x, Targeted(goal), case.near.scaled(2), generator=torch.Generator().manual_seed(0)
     )
     with torch.no_grad():
         predicted = trained()(result.adversarial).argmax(1)
@@ -225,7 +252,7 @@ def test_targeted(case: Case) -> None:
     assert float(result.success.double().mean()) >= case.targeted_strength
 
 
-@cases
+@with_a_loss
 def test_any_loss(case: Case) -> None:
     """A loss is any function of outputs and labels; one that rewards the label finds nothing."""
 
@@ -238,7 +265,7 @@ def test_any_loss(case: Case) -> None:
     x, y = examples()
     for loss, least, most in ((confusion, 0.3, 1.0), (praise, 0.0, 0.3)):
         attack = replace(case.attack, loss=loss)  # type: ignore[type-var]
-        result = attack(trained(), x, y, Linf(0.15), generator=torch.Generator().manual_seed(0))
+        result = attack(trained(), x, y, case.near, generator=torch.Generator().manual_seed(0))
         assert least <= float(result.success.double().mean()) <= most
 
 
@@ -268,20 +295,44 @@ def test_functions_are_models_too() -> None:
     assert bool(result.success.any())
 
 
-def test_optimal_on_a_linear_model() -> None:
-    """There the worst point of the box is known: one step reaches it."""
+def _linear() -> tuple[Callable[[Tensor], Tensor], Tensor, Tensor, Tensor, Tensor]:
+    """Give a linear model of two classes, inputs, labels, the row that separates them, and its values."""
     generator = torch.Generator().manual_seed(0)
-    weight, x = torch.randn(6, 2, generator=generator), torch.randn(50, 6, generator=generator)
+    weight, x = torch.randn(6, 2, generator=generator), torch.rand(50, 6, generator=generator)
+    bias = (weight.sum(0) / 2).flip(0)
 
     def model(x: Tensor) -> Tensor:
-        return x @ weight
+        return x @ weight + bias
 
     y = model(x).argmax(1)
     other = weight[:, 1 - y].t() - weight[:, y].t()
-    worst = (other * x).sum(1) + 0.2 * other.abs().sum(1)
-    for case in ATTACKS:
-        if case.classes <= 2:
-            assert torch.equal(case.attack(model, x, y, Linf(0.2)).success, worst > 0), case.name
+    return model, x, y, other, (other * x).sum(1) + bias[1 - y] - bias[y]
+
+
+@within_a_radius
+def test_optimal_on_a_linear_model(case: Case) -> None:
+    """There the worst point of the box is known."""
+    model, x, y, other, value = _linear()
+    worst = value + 0.2 * other.abs().sum(1)
+    if case.classes <= 2:
+        attack = (
+            case.attack
+            if not isinstance(case.attack, Transfer)
+            else replace(case.attack, surrogates=(model,))
+        )
+        found = attack(model, x, y, Linf(0.2), generator=torch.Generator().manual_seed(0))
+        assert torch.equal(found.success, worst > 0)
+
+
+@for_the_nearest
+def test_nearest_on_a_linear_model(case: Case) -> None:
+    """There the nearest success is a step along the row, where the range of valid values leaves room."""
+    model, x, y, other, value = _linear()
+    found = case.attack(model, x, y, L2(math.inf, clip=(-9, 9)), generator=torch.Generator().manual_seed(0))
+    distance = -value / other.norm(dim=1)
+    assert bool(found.success.all())
+    assert bool((found.distance >= distance * (1 - 1e-5)).all())
+    assert bool((found.distance <= distance * (1 + case.precision) + 1e-4).all())
 
 
 def test_results_that_are_no_numbers_are_adversarial() -> None:
@@ -326,7 +377,7 @@ def test_step_rules() -> None:
 def test_wrong_labels(case: Case, labels: Tensor, message: str) -> None:
     x, _ = examples()
     with pytest.raises(InvalidInput, match=message):
-        case.attack(trained(), x, labels, Linf(0.1))
+        case.attack(trained(), x, labels, case.near)
 
 
 def test_wrong_options() -> None:
@@ -367,8 +418,6 @@ _WEIGHTS = torch.eye(64)[:, :10]
         ),
         (_Bare(lambda x: x.sum(1)), {}, r"the model gives a Tensor of shape \(24,\)"),
         (_Bare(lambda x: x @ _WEIGHTS * torch.nan), {}, "NaN on the clean x, first in example 0"),
-        (_Bare(lambda x: (x @ _WEIGHTS).detach()), {}, "no gradient"),
-        (_Bare(lambda x: _WEIGHTS[: len(x)].clone().requires_grad_()), {}, "no gradient"),
         ("resnet", {}, "model is 'resnet'; expected a module"),
         (nn.Linear(64, 10), {"perturbation": 0.1}, "perturbation is 0.1; expected a threat model"),
         (
@@ -385,13 +434,114 @@ _WEIGHTS = torch.eye(64)[:, :10]
         (nn.Linear(65, 10), {}, "does not take x of shape"),
         (nn.Linear(64, 10), {"x": np.zeros((24, 64))}, "x is a ndarray"),
     ],
-    ids=range(12),
+    ids=range(10),
 )
 def test_models_that_cannot_be_attacked(case: Case, model: Any, change: dict[str, Any], message: str) -> None:
-    given: dict[str, Any] = {"x": torch.zeros(24, 64), "perturbation": Linf(0.1), **change}
+    given: dict[str, Any] = {"x": torch.zeros(24, 64), "perturbation": case.near, **change}
     with pytest.raises(InvalidInput, match=message) as caught:
         case.attack(model, given["x"], torch.zeros(24, dtype=torch.long), given["perturbation"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("as_users_run_it")
+@by_gradients
+@pytest.mark.parametrize(
+    "model",
+    [lambda x: (x @ _WEIGHTS).detach(), lambda x: _WEIGHTS[: len(x)].clone().requires_grad_()],
+    ids=["detached", "constant"],
+)
+def test_a_model_without_gradients_is_for_attacks_by_scores(case: Case, model: Any) -> None:
+    with pytest.raises(InvalidInput, match="no gradient by its input; .* take .*RandomSearch") as caught:
+        case.attack(model, torch.zeros(24, 64), torch.zeros(24, dtype=torch.long), case.near)
+    assert "\n" not in str(caught.value)
+
+
+@cases
+def test_who_asks_for_less_attacks_more(case: Case) -> None:
+    """Models that hide gradients, and models that hide scores."""
+    assert case.attack.access == case.access
+    assert type(case.attack.keeper) is case.kind
+    x, y = examples()
+
+    def scores(x: Tensor) -> Tensor:
+        outputs: Tensor = trained()(x).detach()
+        return outputs
+
+    hidden = ((Access.SCORES, scores), (Access.DECISIONS, attacks.labels_only(trained())))
+    for access, model in hidden:
+        if case.access > access:
+            with pytest.raises(InvalidInput, match="take .*Boundary"):
+                case.attack(model, x, y, case.near)
+        else:
+            found = case.attack(model, x, y, case.near, generator=torch.Generator().manual_seed(0))
+            assert torch.equal(found.success, _run(case, case.near).success)
+
+
+@threats
+def test_traces_tell_how_it_went(case: Case, perturbation: Perturbation) -> None:
+    """Nearer and nearer, at the cost of more and more queries, up to the result."""
+    result = _run(case, perturbation)
+    last = torch.full_like(result.distance, torch.inf)
+    spent = torch.zeros_like(result.queries)
+    trace = result.trace
+    for example, queries, distance in zip(trace.example, trace.queries, trace.distance, strict=True):
+        assert queries > spent[example]
+        assert distance < last[example]
+        last[example], spent[example] = distance, queries
+    assert torch.equal(last.isfinite(), result.success)
+    torch.testing.assert_close(last[result.success], result.distance[result.success])
+    assert bool((spent <= result.queries).all())
+
+
+@with_a_budget
+@pytest.mark.parametrize("budget", [1, 2, 3, 7, 20])
+def test_budgets_are_hard(case: Case, budget: int) -> None:
+    x, y = examples()
+    model = Counting(trained())
+    attack = replace(case.attack, max_queries=budget)  # type: ignore[type-var]
+    found = attack(model, x, y, case.near.scaled(0.1), generator=torch.Generator().manual_seed(0))
+    assert int(found.queries.max()) <= budget
+    assert int(found.queries.sum()) == model.seen
+
+
+@within_a_radius
+def test_an_endless_radius_is_for_the_nearest(case: Case) -> None:
+    x, y = examples()
+    with pytest.raises(InvalidInput, match=r"searches within a radius.*take Boundary or DDN"):
+        case.attack(trained(), x, y, Linf(math.inf, clip=(0, 1)))
+
+
+@for_the_nearest
+def test_other_norms_are_refused(case: Case) -> None:
+    x, y = examples()
+    for perturbation in (Linf(0.1), L0(3, 0, 1)):
+        with pytest.raises(InvalidInput, match="looks for the nearest success in L2"):
+            case.attack(trained(), x, y, perturbation)
+
+
+@for_the_nearest
+def test_an_endless_radius_breaks_what_finite_ones_break(case: Case) -> None:
+    """And as near: a finite radius ends an example at its first success inside."""
+    ball = case.near
+    assert isinstance(ball, L2)
+    finite, endless = _run(case, ball), _run(case, replace(ball, eps=math.inf))
+    assert bool(endless.success.all())
+    assert bool((endless.distance[finite.success] <= finite.distance[finite.success] + 1e-6).all())
+    assert bool((finite.queries <= endless.queries).all())
+    region = ball.around(examples()[0])
+    assert torch.equal(finite.success, region.contains(endless.adversarial))
+
+
+@cases
+def test_an_examples_random_numbers_are_its_own(case: Case) -> None:
+    """In another order, beside others: the seeds go with the examples."""
+    x, y = examples()
+    seeds = seeding.numbered_seeds(0, "attack", numbers=torch.arange(24)).seeds
+    order = torch.randperm(24, generator=torch.Generator().manual_seed(0))[:15]
+    whole = case.attack(trained(), x, y, case.near, generator=seeding.ExampleSeeds(seeds))
+    part = case.attack(trained(), x[order], y[order], case.near, generator=seeding.ExampleSeeds(seeds[order]))
+    assert torch.equal(part.success, whole.success[order])
+    torch.testing.assert_close(part.adversarial, whole.adversarial[order], rtol=1e-4, atol=1e-4)
 
 
 @cases
@@ -400,8 +550,8 @@ def test_a_gradient_of_nan_moves_nothing_out_of_the_region(case: Case) -> None:
     x, y = torch.zeros(24, 64), torch.zeros(24, dtype=torch.long)
     x[:, 0] = 1.0
     model = _Bare(lambda x: torch.where(x > 0, x.abs().sqrt(), 0.0) @ _WEIGHTS)
-    found = case.attack(model, x, y, Linf(0.1), generator=torch.Generator().manual_seed(0))
-    assert bool(Linf(0.1).around(x).contains(found.adversarial).all())
+    found = case.attack(model, x, y, case.near, generator=torch.Generator().manual_seed(0))
+    assert bool(case.near.around(x).contains(found.adversarial).all())
     assert bool(found.adversarial.isfinite().all())
 
 
@@ -415,6 +565,6 @@ def test_the_ratio_of_differences_asks_for_three_classes() -> None:
 def test_bad_inputs(case: Case) -> None:
     x, y = examples()
     with pytest.raises(InvalidInput, match="NaN"):
-        case.attack(trained(), torch.full_like(x, torch.nan), y, Linf(0.1))
+        case.attack(trained(), torch.full_like(x, torch.nan), y, case.near)
     with pytest.raises(InvalidInput, match="outside clip"):
-        case.attack(trained(), x + 5, y, Linf(0.1, clip=(0, 1)))
+        case.attack(trained(), x + 5, y, case.near)
