@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -51,10 +52,15 @@ class Scaled(Perturbation):
             raise InvalidInput(
                 f"unit is {features.short(self.unit)}; expected finite numbers >= 0, such as standard deviations"
             )
-        self.in_input_units()
+        if self.perturbation.eps != math.inf:
+            self.in_input_units()
 
     def in_input_units(self) -> Linf | L2 | L1:
-        """Give the same threat model with its radius in input units."""
+        """Give the same threat model with its radius in input units.
+
+        Raises:
+            InvalidInput: radii and units of different shapes, or an endless radius in different units.
+        """
         eps, unit = (
             torch.as_tensor(value, dtype=torch.float64) for value in (self.perturbation.eps, self.unit)
         )
@@ -68,8 +74,7 @@ class Scaled(Perturbation):
 
     def around(self, x: Float[Tensor, "batch *input"]) -> Region:
         features.check_finite(x)
-        features.spread(self.unit, x, "unit")
-        return self.in_input_units().around(x)
+        return self.perturbation.around(x, unit=features.spread(self.unit, x, "unit"))
 
     def scaled(self, factor: float) -> Scaled:
         inner = self.perturbation.scaled(factor)

@@ -47,6 +47,7 @@ PERTURBATIONS: list[Perturbation] = [
     Box((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), 0.6),
     Scaled(Linf(0.5), unit=_FEATURES),
     Scaled(L2(2.0, clip=(0, 1)), unit=_FEATURES),
+    Scaled(L2(float("inf"), clip=(0, 1)), unit=_FEATURES),
     Scaled(L1((1.0, 2.0, 3.0, 4.0, 5.0, 6.0)), unit=0.3),
     L0(1, 0, 1),
     L0(3, (0.0, -0.5, -0.1, 0.0, 0.0, -1.0), 1.5),
@@ -211,7 +212,7 @@ def test_distance(perturbation: Perturbation) -> None:
     region = perturbation.around(_inputs())
     x = region.sample(generator=torch.Generator().manual_seed(7))
     delta = (x - region.center).numpy()
-    plain = perturbation.in_input_units() if isinstance(perturbation, Scaled) else perturbation
+    plain = perturbation.perturbation if isinstance(perturbation, Scaled) else perturbation
     order = {L0: 0, L1: 1, L2: 2}.get(type(plain), np.inf)
     np.testing.assert_allclose(region.distance(x).numpy(), np.linalg.norm(delta, order, axis=1))
 
