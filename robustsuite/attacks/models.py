@@ -64,7 +64,7 @@ def estimator(classifier: Any) -> Model:
     """Give a fitted scikit-learn classifier as a model: scores where it has any, else class numbers.
 
     Class numbers are places in its `classes_`. Scores are `decision_function`'s where that has a column for each class
-    (or two classes), else `predict_proba`'s. Inputs are flattened, one row of features for each example.
+    (or two classes), else `predict_proba`'s, the predicted class always first. Inputs are flattened, one row of features for each example.
 
     Args:
         classifier: anything with `classes_` and `predict`.
@@ -93,6 +93,15 @@ def labels_only(model: Model) -> Model:
     return _LabelsOnly(model)
 
 
+_BY_SCORES = (
+    "sklearn.ensemble._forest",
+    "sklearn.ensemble._gb",
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting",
+    "sklearn.tree._classes",
+)
+"""Modules of classifiers that predict the class of the highest score: asking them twice would double the time."""
+
+
 class _Estimator:
     def __init__(self, classifier: Any) -> None:
         self._classifier = classifier
@@ -102,6 +111,20 @@ class _Estimator:
         return torch.as_tensor(self._answers(rows), device=x.device)
 
     def _answers(self, rows: Any) -> Any:
+        scores = self._scores(rows)
+        if scores is not None and type(self._classifier).__module__ in _BY_SCORES:
+            return scores
+        predicted = np.searchsorted(self._classifier.classes_, self._classifier.predict(rows)).astype(
+            np.int64
+        )
+        if scores is None:
+            return predicted
+        # What counts is the prediction: a support vector machine's votes may not be those of its highest score.
+        other = (scores.argmax(1) != predicted).nonzero()[0]
+        scores[other, predicted[other]] = np.nextafter(scores[other].max(1), np.inf)
+        return scores
+
+    def _scores(self, rows: Any) -> Any:
         classes = len(self._classifier.classes_)
         if hasattr(self._classifier, "decision_function"):
             scores = self._classifier.decision_function(rows)
@@ -109,9 +132,7 @@ class _Estimator:
                 return np.stack([np.zeros_like(scores), scores], axis=1)
             if scores.shape[1] == classes:
                 return scores
-        if hasattr(self._classifier, "predict_proba"):
-            return self._classifier.predict_proba(rows)
-        return np.searchsorted(self._classifier.classes_, self._classifier.predict(rows)).astype(np.int64)
+        return self._classifier.predict_proba(rows) if hasattr(self._classifier, "predict_proba") else None
 
 
 class _LabelsOnly(nn.Module):

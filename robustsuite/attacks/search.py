@@ -116,6 +116,7 @@ class Search:
         """
         view = copy.copy(self)
         view._access, view._keeper, view._who = attack.access, attack.keeper, type(attack).__name__
+        self._who = view._who
         view.seeds = seeding.streamed(self.seeds, stream)
         if self._state.endless is not None and isinstance(view._keeper, FirstSuccess):
             raise InvalidInput(
