@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 
 import torch
 
 from robustsuite import seeding
+from robustsuite.bounds.tracing import graph
 from robustsuite.formats import OnnxNetwork, load_onnx, load_vnnlib
 from robustsuite.formats.decision import Decision, Result, check_timeout, decide
 from robustsuite.formats.reference import onnxruntime_of
@@ -83,8 +85,9 @@ def _few_threads(net: OnnxNetwork) -> Iterator[None]:
 def time_limit(seconds: float) -> Iterator[None]:
     """Break off what runs inside after so many seconds, at the next Python instruction; nothing is raised.
 
-    The backstop for steps that look at the clock too seldom. Outside the main thread, and on systems without
-    interval timers, it does nothing.
+    The backstop for steps that look at the clock too seldom. While a network is traced it waits: torch would be left
+    in a state in which nothing works any more. Outside the main thread, and on systems without interval timers, it
+    does nothing.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
@@ -95,12 +98,12 @@ def time_limit(seconds: float) -> Iterator[None]:
 
     leaving = False
 
-    def expire(*_: object) -> None:
-        if not leaving:
+    def expire(_: int, frame: FrameType | None) -> None:
+        if not (leaving or _is_tracing(frame)):
             raise Expired
 
     before = signal.signal(signal.SIGALRM, expire)
-    # Python drops what is raised in a destructor: so the alarm comes again.
+    # It may come too early, and Python drops what is raised in a destructor: so it comes again.
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3), _AGAIN)
     try:
         yield
@@ -111,3 +114,12 @@ def time_limit(seconds: float) -> Iterator[None]:
         leaving = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _is_tracing(frame: FrameType | None) -> bool:
+    """Say whether `bounds.trace` is among the callers of a frame, itself included."""
+    while frame is not None:
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) == (graph.__name__, graph.trace.__name__):
+            return True
+        frame = frame.f_back
+    return False

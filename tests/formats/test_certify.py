@@ -16,6 +16,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from robustsuite import bounds
 from robustsuite.commands.cli import main
 from robustsuite.commands.deciding import decide_files, time_limit
 from robustsuite.errors import InvalidInput
@@ -147,6 +148,22 @@ def test_an_alarm_that_a_destructor_swallows_comes_again(recwarn: pytest.Warning
         Slow()  # the first alarm comes while it is taken down
         while time.monotonic() < until:
             pass
+    assert time.monotonic() < until
+
+
+def test_the_alarm_waits_until_a_network_is_traced() -> None:
+    class Slow(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            time.sleep(0.02)
+            return x.relu()
+
+    traced = []
+    until = time.monotonic() + 60.0
+    with time_limit(0.01):
+        traced.append(bounds.trace(Slow(), torch.zeros(1, 2)))
+        while time.monotonic() < until:
+            pass
+    assert len(traced) == 1
     assert time.monotonic() < until
 
 
