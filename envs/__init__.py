@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .learning import QLearning
     from .q_agent import QAgent
     from .regularizers import ConvexRegularizer, PGDRegularizer
-    from .robustness import EpsRamp, Robustness
+    from .robustness import Robustness
     from .sa_dqn import SADQN
     from .validation import Validation
 
@@ -20,7 +20,6 @@ __all__ = [
     "RECIPES",
     "SADQN",
     "ConvexRegularizer",
-    "EpsRamp",
     "PGDRegularizer",
     "QAgent",
     "QLearning",
@@ -34,7 +33,7 @@ __getattr__ = lazily.names(
     learning="QLearning",
     q_agent="QAgent",
     regularizers="ConvexRegularizer PGDRegularizer",
-    robustness="EpsRamp Robustness",
+    robustness="Robustness",
     sa_dqn="SADQN",
     scale="",
     validation="Validation",

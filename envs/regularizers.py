@@ -19,6 +19,7 @@ from robustsuite import attacks, bounds
 from robustsuite.arguments import check_fields
 from robustsuite.attacks import HighestLoss, losses
 from robustsuite.perturbations import Region
+from robustsuite.training.schedules import Linear, Schedule, check_shares
 
 from .q_function import QFunction
 
@@ -53,17 +54,16 @@ class ConvexRegularizer:
     The rows ``e_{a*} - e_a`` are propagated through the last layer, never a difference of separate bounds.
 
     Args:
-        beta_start, beta_end: share of CROWN-IBP at the start and at the end of the ramp of eps, in [0, 1].
+        beta: share of CROWN-IBP by the factor on the radius, in [0, 1]: at 0 when its ramp begins, at 1 when it ends.
 
     Raises:
         InvalidInput: a share outside [0, 1].
     """
 
-    beta_start: float = 1.0
-    beta_end: float = 0.0
+    beta: Schedule = Linear(start=1.0, end=0.0, length=1.0)
 
     def __post_init__(self) -> None:
-        check_fields(self, "beta_start", "beta_end", least=0, most=1)
+        check_shares("beta", self.beta)
 
     def worst_margin(
         self,
@@ -77,7 +77,7 @@ class ConvexRegularizer:
         """See `Regularizer`. Never below the true worst margin."""
         graph = q.graph(region.center)
         rows = bounds.margins(q.actions, actions).to(region.center)
-        beta = self.beta_start + (self.beta_end - self.beta_start) * ramp
+        beta = self.beta(ramp)
         lower = torch.zeros(())
         if beta < 1:
             lower = (1 - beta) * bounds.ibp(graph, region, objective=rows, upper=False).lower

@@ -7,37 +7,9 @@ from dataclasses import dataclass, field
 from robustsuite.arguments import check_fields, check_kind, described
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Linf, Perturbation
+from robustsuite.training.schedules import Linear, SmoothedRamp
 
 from .regularizers import ConvexRegularizer, PGDRegularizer
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpsRamp:
-    """The radius over training, as a share of its final value: 0, then a straight line, then 1.
-
-    Source: Zhang et al. 2020, appendix (the ramp begins when exploration ends).
-
-    Args:
-        start, end: where the line begins and ends, as fractions of all timesteps, 0 <= start < end <= 1.
-
-    Raises:
-        InvalidInput: the fractions are not in that order.
-    """
-
-    start: float = 0.3
-    end: float = 0.8
-
-    def __post_init__(self) -> None:
-        check_fields(self, "start", "end", least=0, most=1)
-        if not self.start < self.end:
-            raise InvalidInput(
-                f"ramp goes from {self.start} to {self.end}; expected 0 <= start < end <= 1, "
-                "fractions of all timesteps"
-            )
-
-    def share(self, fraction: float, *, start: float) -> float:
-        """Give the share at a fraction of training for a ramp that began at `start` and takes as long as this one."""
-        return min(1.0, max(0.0, (fraction - start) / (self.end - self.start)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +20,8 @@ class Robustness:
         perturbation: B(s) at its final radius, in units of what the network eats.
         kappa: weight of the regulariser, >= 0; 0 gives plain DQN, to the bit.
         regularizer: how the worst margin is found: `ConvexRegularizer` or `PGDRegularizer` (or any `Regularizer`).
-        ramp: the radius over training.
+        ramp: factor on the radius by the fraction of all timesteps, from 0 at its `begin` to 1, which it reaches at the last
+            timestep or before. Source: Zhang et al. 2020, appendix (it begins when exploration ends).
         c: margin beyond which a state costs nothing more, >= 0, in units of Q.
 
     Raises:
@@ -58,7 +31,7 @@ class Robustness:
     perturbation: Perturbation = field(default_factory=lambda: Linf(0.0))
     kappa: float = 0.0
     regularizer: ConvexRegularizer | PGDRegularizer = field(default_factory=ConvexRegularizer)
-    ramp: EpsRamp = field(default_factory=EpsRamp)
+    ramp: Linear | SmoothedRamp = Linear(begin=0.3, length=0.5)
     c: float = 1.0
 
     def __post_init__(self) -> None:
@@ -68,4 +41,10 @@ class Robustness:
             raise InvalidInput(
                 f"regularizer is {described(self.regularizer)}; expected ConvexRegularizer() or PGDRegularizer()"
             )
-        check_kind(self.ramp, EpsRamp, "ramp", "an EpsRamp(start=..., end=...)")
+        check_kind(self.ramp, (Linear, SmoothedRamp), "ramp", "a ramp such as Linear(begin=0.3, length=0.5)")
+        ends = self.ramp(0.0), self.ramp(1.0)
+        if ends[0] > 0 or ends[1] < 1 - 1e-9:
+            raise InvalidInput(
+                f"ramp goes from {ends[0]:g} at the first timestep to {ends[1]:g} at the last; expected from 0 to 1: begin "
+                "and length are fractions of all timesteps, together at most 1"
+            )

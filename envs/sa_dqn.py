@@ -143,13 +143,15 @@ class SADQN(DQN):
         self.q_function = QFunction(
             nn.Sequential(self.q_net.features_extractor, self.q_net.q_net), int(self.action_space.n)
         )
-        self.ramp_start = self.robustness.ramp.start
+        self.ramp_start = self.robustness.ramp.begin
         self.adversary_generator = seeding.generator(self.seed or 0, self._GENERATOR, device=self.device)
 
     @property
     def radius_share(self) -> float:
         """The present radius as a share of its final value."""
-        return self.robustness.ramp.share(1.0 - self._current_progress_remaining, start=self.ramp_start)
+        # A ramp that began early runs as it would have from its own beginning.
+        early = self.robustness.ramp.begin - self.ramp_start
+        return self.robustness.ramp(1.0 - self._current_progress_remaining + early)
 
     def begin_ramp(self) -> None:
         """Let the radius grow from now on, if it does not yet; it takes as long as planned."""
@@ -176,6 +178,7 @@ class SADQN(DQN):
             states = data.observations.float() / self._input_scale
             values = self.q_function(states)
             td = functional.smooth_l1_loss(values.gather(1, data.actions.long()), target)
+            td_value = self._finite(td, "TD loss")  # before the regulariser, which may attack the network
             worst = self.robustness.regularizer.worst_margin(
                 self.q_function,
                 perturbation.around(states),
@@ -186,7 +189,7 @@ class SADQN(DQN):
             hinge = worst.clamp(min=-self.robustness.c).mean()
             loss = td + self.robustness.kappa * hinge
 
-            terms = np.array([self._finite(td, "TD loss"), self._finite(hinge, "regulariser")])
+            terms = np.array([td_value, self._finite(hinge, "regulariser")])
             totals += terms
             self.policy.optimizer.zero_grad()
             loss.backward()

@@ -9,7 +9,7 @@ from .recipes import DEMO, RECIPES
 if TYPE_CHECKING:
     from .data import load_text
     from .models import LSTMPooling, MeanPooling, Pooling, SentenceClassifier
-    from .objectives import InEmbeddings
+    from .objectives import InEmbeddings, MeasuredInEmbeddings
     from .perturbation import WordLinf
     from .reviews import load_reviews
     from .sentence_classification import SentenceClassification
@@ -21,6 +21,7 @@ __all__ = [
     "InEmbeddings",
     "LSTMPooling",
     "MeanPooling",
+    "MeasuredInEmbeddings",
     "Pooling",
     "SentenceClassification",
     "SentenceClassifier",
@@ -34,7 +35,7 @@ __getattr__ = lazily.names(
     __name__,
     data="load_text",
     models="LSTMPooling MeanPooling Pooling SentenceClassifier",
-    objectives="InEmbeddings",
+    objectives="InEmbeddings MeasuredInEmbeddings",
     perturbation="WordLinf",
     reviews="load_reviews",
     sentence_classification="SentenceClassification",

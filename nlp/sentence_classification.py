@@ -11,6 +11,7 @@ from robustsuite.recipes import Recipe
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
 from robustsuite.training import (
+    HeldOut,
     TensorData,
     Training,
     Update,
@@ -41,6 +42,7 @@ class SentenceClassification(Recipe):
         least_count: words that are rarer in the training data count as unknown, >= 1.
         update: what a step of training does: its objective and optimiser.
         training: how long, and in which batches.
+        held_out: the part of the training data that chooses the weights, and what it measures.
         radii: of `WordLinf`, to measure.
         evaluation: the attack and the certificates.
         measured: number of test sentences that are measured, >= 1, from the first; None for all.
@@ -57,6 +59,7 @@ class SentenceClassification(Recipe):
     least_count: int = 1
     update: Update
     training: Training
+    held_out: HeldOut = HeldOut()
     radii: tuple[float, ...]
     evaluation: Evaluation = Evaluation()
     measured: int | None = None
@@ -70,20 +73,25 @@ class SentenceClassification(Recipe):
         check_kind(self.pooling, Pooling, "pooling", "a description of a network, such as MeanPooling()")
         check_kind(self.update, Update, "update", "an update such as Descent(Standard())")
         check_kind(self.training, Training, "training", "a Training(epochs=...)")
+        check_kind(self.held_out, HeldOut, "held_out", "a HeldOut(measure=...)")
         check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
 
     def train(self, run: Run) -> None:
         data = load_text(self.data, "train", download=self.download)
         vocabulary = Vocabulary.learn(data.sentences, least_count=self.least_count)
         vocabulary.save(run.path / VOCABULARY_FILE)
+        kept, validate = self.held_out.split(
+            TensorData(vocabulary.encode(data.sentences, self.length), data.y), seed=self.seed
+        )
         fit(
             self._model(vocabulary, data.classes),
             self.update,
-            TensorData(vocabulary.encode(data.sentences, self.length), data.y),
+            kept,
             training=self.training,
             run=run,
             seed=self.seed,
             device=self.device,
+            validate=validate,
         )
 
     def evaluate(self, run: Run) -> list[Record]:

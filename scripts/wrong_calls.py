@@ -21,7 +21,7 @@ from robustsuite.envs.learning import QLearning
 from robustsuite.envs.observation import ObservationAttack
 from robustsuite.envs.q_function import QFunction
 from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
-from robustsuite.envs.robustness import EpsRamp, Robustness
+from robustsuite.envs.robustness import Robustness
 from robustsuite.envs.rollout import rollout
 from robustsuite.envs.sa_dqn import SADQN
 from robustsuite.envs.tabular import TabularMDP
@@ -34,7 +34,9 @@ from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run, plain_name
 from robustsuite.training import (
     AWP,
+    CAT,
     SGD,
+    TRADES,
     Adam,
     Adversarial,
     Augmented,
@@ -43,9 +45,11 @@ from robustsuite.training import (
     Constant,
     Cosine,
     Descent,
+    HeldOut,
     Linear,
     Objective,
     PerExample,
+    RobustAccuracy,
     SmoothedRamp,
     Standard,
     Steps,
@@ -328,6 +332,13 @@ def _training() -> dict[str, Call]:
         "Cosine, length -1": lambda: Cosine(length=-1),
         "Adversarial within a radius": lambda: Adversarial(perturbation=_any(0.1)),
         "Adversarial, attack of a name": lambda: Adversarial(perturbation=Linf(0.1), attack=_any("pgd")),
+        "TRADES, beta -1": lambda: TRADES(perturbation=Linf(0.1), beta=-1),
+        "TRADES, attack of a name": lambda: TRADES(perturbation=Linf(0.1), attack=_any("pgd")),
+        "CAT, eta NaN": lambda: CAT(perturbation=Linf(0.1), eta=_NAN),
+        "HeldOut, share 0": lambda: HeldOut(share=0),
+        "HeldOut, measure of a name": lambda: HeldOut(measure=_any("accuracy")),
+        "HeldOut of two examples": lambda: HeldOut().split(TensorData(_X, _Y), seed=0),
+        "RobustAccuracy within a radius": lambda: RobustAccuracy(perturbation=_any(0.1)),
         "Certified within a radius": lambda: Certified(perturbation=_any(0.1)),
         "Certified, kappa of a number": lambda: Certified(perturbation=Linf(0.1), kappa=_any(0.5)),
         "Certified, kappa beyond 1": lambda: Certified(perturbation=Linf(0.1), kappa=Constant(2.0)),
@@ -446,8 +457,9 @@ def _envs(folder: Path) -> dict[str, Call]:
         "Robustness, kappa NaN": lambda: Robustness(kappa=_NAN),
         "Robustness, c -1": lambda: Robustness(c=-1),
         "Robustness, regularizer of a name": lambda: Robustness(regularizer=_any("convex")),
-        "EpsRamp turned": lambda: EpsRamp(start=0.8, end=0.2),
-        "ConvexRegularizer, beta_start NaN": lambda: ConvexRegularizer(beta_start=_NAN),
+        "Robustness, ramp beyond the end": lambda: Robustness(ramp=Linear(begin=0.8, length=0.5)),
+        "ConvexRegularizer, beta of a number": lambda: ConvexRegularizer(beta=_any(0.5)),
+        "ConvexRegularizer, beta beyond 1": lambda: ConvexRegularizer(beta=Constant(2.0)),
         "PGDRegularizer, steps 1.5": lambda: PGDRegularizer(steps=_any(1.5)),
         "PGDOnQ, steps 0": lambda: PGDOnQ(steps=0),
         "MinQ, steps of a text": lambda: MinQ(steps=_any("10")),

@@ -16,6 +16,7 @@ from robustsuite.recipes import Recipe
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
 from robustsuite.training import (
+    HeldOut,
     TensorData,
     Training,
     Update,
@@ -39,6 +40,7 @@ class Classification(Recipe):
         architecture: of the network.
         update: what a step of training does: its objective and optimiser.
         training: how long, and in which batches.
+        held_out: the part of the training data that chooses the weights, and what it measures.
         interval_start: whether the weights start small enough for interval bounds (Shi et al. 2021).
         perturbations: threat models to measure.
         evaluation: the attack and the certificates.
@@ -53,6 +55,7 @@ class Classification(Recipe):
     architecture: Architecture
     update: Update
     training: Training
+    held_out: HeldOut = HeldOut()
     interval_start: bool = False
     perturbations: tuple[Perturbation, ...]
     evaluation: Evaluation = Evaluation()
@@ -66,6 +69,7 @@ class Classification(Recipe):
         check_kind(self.architecture, Architecture, "architecture", expected)
         check_kind(self.update, Update, "update", "an update such as Descent(Standard())")
         check_kind(self.training, Training, "training", "a Training(epochs=...)")
+        check_kind(self.held_out, HeldOut, "held_out", "a HeldOut(measure=...)")
         check_kind(self.evaluation, Evaluation, "evaluation", "an Evaluation(...)")
         check_kind(self.perturbations, tuple, "perturbations", "a tuple of threat models such as Linf(0.1)")
         for perturbation in self.perturbations:
@@ -75,14 +79,16 @@ class Classification(Recipe):
         data = load_images(self.data, "train", download=self.download)
         for perturbation in self.perturbations:  # what cannot be measured is refused before it is trained for
             perturbation.around(data.x[:1])
+        kept, validate = self.held_out.split(TensorData(data.x, data.y), seed=self.seed)
         fit(
             self._model(data),
             self.update,
-            TensorData(data.x, data.y),
+            kept,
             training=self.training,
             run=run,
             seed=self.seed,
             device=self.device,
+            validate=validate,
         )
 
     def evaluate(self, run: Run) -> list[Record]:

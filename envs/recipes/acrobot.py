@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import robustsuite as rs
 from robustsuite.recipes import Family
 from robustsuite.sources import Included
 
@@ -30,8 +31,8 @@ def sadqn() -> envs.QAgent:
         robustness=envs.Robustness(
             perturbation=envs.scale.ball(0.1, envs.scale.published("Acrobot-v1")),
             kappa=0.1,
-            regularizer=envs.ConvexRegularizer(beta_start=1.0, beta_end=1.0),
-            ramp=envs.EpsRamp(start=0.5, end=0.7),
+            regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(1.0)),
+            ramp=rs.training.Linear(begin=0.5, length=0.2),
         ),
         validation=envs.Validation(every=4000, eps=0.1, attack_from=0.5),
     )

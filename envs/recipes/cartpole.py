@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import robustsuite as rs
 from robustsuite.recipes import Family
 from robustsuite.sources import Included
 
@@ -29,8 +30,8 @@ def sadqn() -> envs.QAgent:
         robustness=envs.Robustness(
             perturbation=envs.scale.ball(0.1, envs.scale.published("CartPole-v1")),
             kappa=0.2,
-            regularizer=envs.ConvexRegularizer(beta_start=1.0, beta_end=1.0),
-            ramp=envs.EpsRamp(start=0.6, end=0.8),
+            regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(1.0)),
+            ramp=rs.training.Linear(begin=0.6, length=0.2),
         ),
         validation=envs.Validation(every=1000, eps=0.2, enough=500.0, patience=1, attack_from=0.5),
     )

@@ -42,7 +42,16 @@ def mean_certified() -> nlp.SentenceClassification:
             optimizer=rs.training.Adam(rate=5e-3),
             gradient_norm=8.0,
         ),
-        training=rs.training.Training(epochs=30, batch_size=128, rate_schedule=rs.training.Steps(at=(25.5,))),
+        training=rs.training.Training(
+            epochs=30, batch_size=128, rate_schedule=rs.training.Steps(at=(25.5,)), keep_best_from=21.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=nlp.MeasuredInEmbeddings(
+                rs.training.CertifiedAccuracy(
+                    perturbation=nlp.WordLinf(0.03, averaged=True), method=rs.bounds.crown_ibp
+                )
+            )
+        ),
     )
 
 
@@ -80,5 +89,10 @@ def lstm_certified() -> nlp.SentenceClassification:
             optimizer=rs.training.Adam(rate=1e-2),
             gradient_norm=1.0,
         ),
-        training=rs.training.Training(epochs=10, batch_size=128, rate_schedule=rs.training.Steps(at=(8.5,))),
+        training=rs.training.Training(
+            epochs=10, batch_size=128, rate_schedule=rs.training.Steps(at=(8.5,)), keep_best_from=8.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=nlp.MeasuredInEmbeddings(rs.training.CertifiedAccuracy(perturbation=nlp.WordLinf(0.1)))
+        ),
     )

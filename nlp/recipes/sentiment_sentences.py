@@ -45,7 +45,16 @@ def mean_certified() -> nlp.SentenceClassification:
             optimizer=rs.training.Adam(rate=2e-3),
             gradient_norm=8.0,
         ),
-        training=rs.training.Training(epochs=30, batch_size=64, rate_schedule=rs.training.Steps(at=(25.5,))),
+        training=rs.training.Training(
+            epochs=30, batch_size=64, rate_schedule=rs.training.Steps(at=(25.5,)), keep_best_from=21.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=nlp.MeasuredInEmbeddings(
+                rs.training.CertifiedAccuracy(
+                    perturbation=nlp.WordLinf(0.03, averaged=True), method=rs.bounds.crown_ibp
+                )
+            )
+        ),
     )
 
 
@@ -83,5 +92,10 @@ def lstm_certified() -> nlp.SentenceClassification:
             optimizer=rs.training.Adam(rate=1e-2),
             gradient_norm=1.0,
         ),
-        training=rs.training.Training(epochs=20, batch_size=64, rate_schedule=rs.training.Steps(at=(17.0,))),
+        training=rs.training.Training(
+            epochs=20, batch_size=64, rate_schedule=rs.training.Steps(at=(17.0,)), keep_best_from=16.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=nlp.MeasuredInEmbeddings(rs.training.CertifiedAccuracy(perturbation=nlp.WordLinf(0.1)))
+        ),
     )

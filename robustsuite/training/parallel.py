@@ -6,9 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import accelerate
 import torch
-from accelerate.utils import reduce
 from torch import Tensor
 
 
@@ -38,6 +36,8 @@ class Workers:
         """Give the sums over the processes of tensors that each has in the same shapes, one message for each dtype."""
         if self.count == 1:
             return list(tensors)
+        from accelerate.utils import reduce  # takes a second, and one process needs none of it
+
         return _by_dtype(tensors, lambda flat: reduce(flat, reduction="sum"))
 
     def most(self, tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -54,6 +54,8 @@ class Workers:
     def wait(self) -> None:
         """Wait until every process has come here."""
         if self.count > 1:
+            import accelerate
+
             accelerate.PartialState().wait_for_everyone()
 
 
@@ -67,6 +69,8 @@ def workers(device: torch.device | str) -> Workers:
     device = torch.device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return Workers(device=device)
+    import accelerate
+
     state = accelerate.PartialState(cpu=device.type == "cpu")
     return Workers(device=state.device, count=state.num_processes, rank=state.process_index)
 

@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from robustsuite.arguments import check_fields, check_number, check_numbers
+from robustsuite.arguments import check_callable, check_fields, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 
 
@@ -132,6 +132,18 @@ class Cosine:
 
     def __call__(self, epoch: float) -> float:
         return 0.5 * (1 + math.cos(math.pi * min(max(epoch / self.length, 0.0), 1.0)))
+
+
+def check_shares(name: str, schedule: object) -> None:
+    """Check a schedule over the factor on a radius whose values are shares.
+
+    Raises:
+        InvalidInput: something else, or values outside [0, 1] at the beginning or the end of the ramp.
+    """
+    check_callable(schedule, name, "a schedule over the factor on the radius, such as Constant(0.5)")
+    assert callable(schedule)
+    for factor in (0.0, 1.0):
+        check_number(f"{name} at {factor:g} of the radius", schedule(factor), least=0, most=1)
 
 
 def _check_span(begin: float, length: float) -> None:

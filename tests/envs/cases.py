@@ -11,8 +11,9 @@ from robustsuite.envs import agents, scale
 from robustsuite.envs.agents import Agent
 from robustsuite.envs.attacks import Adversary, MinQ, PGDOnQ, RandomNoise, TowardAction
 from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
-from robustsuite.envs.robustness import EpsRamp, Robustness
+from robustsuite.envs.robustness import Robustness
 from robustsuite.envs.sa_dqn import SADQN
+from robustsuite.training import Constant, Linear
 
 STD = scale.published("CartPole-v1")
 
@@ -44,13 +45,13 @@ def _robustness(regularizer: ConvexRegularizer | PGDRegularizer) -> Robustness:
         perturbation=scale.ball(0.1, STD),
         kappa=0.5,
         regularizer=regularizer,
-        ramp=EpsRamp(start=0.2, end=0.6),
+        ramp=Linear(begin=0.2, length=0.4),
     )
 
 
 ALGORITHMS = [
-    Algorithm("sa-dqn, ibp", SADQN, _robustness(ConvexRegularizer(beta_start=0.0))),
-    Algorithm("sa-dqn, crown-ibp", SADQN, _robustness(ConvexRegularizer(beta_start=1.0, beta_end=1.0))),
+    Algorithm("sa-dqn, ibp", SADQN, _robustness(ConvexRegularizer(beta=Constant(0.0)))),
+    Algorithm("sa-dqn, crown-ibp", SADQN, _robustness(ConvexRegularizer(beta=Constant(1.0)))),
     Algorithm("sa-dqn, mixed", SADQN, _robustness(ConvexRegularizer())),
     Algorithm("sa-dqn, pgd", SADQN, _robustness(PGDRegularizer(steps=3))),
 ]

@@ -11,8 +11,9 @@ from robustsuite import seeding
 from robustsuite.attacks import losses
 from robustsuite.envs import agents, scale
 from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
-from robustsuite.envs.robustness import EpsRamp, Robustness
+from robustsuite.envs.robustness import Robustness
 from robustsuite.errors import InvalidInput
+from robustsuite.training import Constant, Linear
 
 from .cases import STD, controller
 
@@ -25,7 +26,7 @@ def test_pgd_below_truth_below_convex(beta: float, actions: int) -> None:
     states = torch.randn(32, 4)
     region, greedy = scale.ball(0.2, STD).around(states), q.greedy(states)
     stream = seeding.generator(0)
-    convex = ConvexRegularizer(beta_start=beta, beta_end=beta)
+    convex = ConvexRegularizer(beta=Constant(beta))
     above = convex.worst_margin(q, region, greedy, ramp=1.0, generator=stream)
     below = PGDRegularizer(steps=10).worst_margin(q, region, greedy, ramp=1.0, generator=stream)
     sampled = torch.stack([losses.margin(q(region.sample(generator=stream)), greedy) for _ in range(100)])
@@ -39,7 +40,7 @@ def test_exact_where_the_closed_form_is_known() -> None:
     slope = torch.tensor([0.05, 0.1, 1.0, 0.3])
     expected = (slope * eps).sum() - (states * slope).sum(1).abs()
     region, stream = scale.ball(0.1, STD).around(states), seeding.generator(0)
-    convex = ConvexRegularizer(beta_start=1.0, beta_end=1.0)
+    convex = ConvexRegularizer(beta=Constant(1.0))
     worst = convex.worst_margin(q, region, q.greedy(states), ramp=1.0, generator=stream)
     torch.testing.assert_close(worst, expected)
     # Steps of radius / steps reach at least half of the way from any start.
@@ -54,7 +55,7 @@ def test_the_share_of_crown_ibp_follows_the_ramp() -> None:
     region, stream = scale.ball(0.2, STD).around(states), seeding.generator(0)
 
     def worst(start: float, end: float, ramp: float) -> torch.Tensor:
-        regularizer = ConvexRegularizer(beta_start=start, beta_end=end)
+        regularizer = ConvexRegularizer(beta=Linear(start=start, end=end, length=1.0))
         return regularizer.worst_margin(q, region, q.greedy(states), ramp=ramp, generator=stream)
 
     torch.testing.assert_close(worst(1.0, 0.0, 1.0), worst(0.0, 0.0, 1.0))
@@ -77,8 +78,14 @@ def test_gradients_reach_the_parameters(regularizer: ConvexRegularizer | PGDRegu
     ("make", "message"),
     [
         (lambda: Robustness(kappa=-1.0), "kappa is -1.0"),
-        (lambda: EpsRamp(start=0.5, end=0.5), "0 <= start < end <= 1"),
-        (lambda: ConvexRegularizer(beta_start=2.0), r"beta_start is 2.0; expected a number in \[0, 1\]"),
+        (
+            lambda: Robustness(ramp=Linear(begin=0.5, length=0.6)),
+            "to 0.833333 at the last; expected from 0 to 1",
+        ),
+        (
+            lambda: ConvexRegularizer(beta=Constant(2.0)),
+            r"beta at 0 of the radius is 2.0; expected a number in \[0, 1\]",
+        ),
         (lambda: PGDRegularizer(steps=0), "steps is 0"),
     ],
 )

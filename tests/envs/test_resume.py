@@ -17,12 +17,12 @@ import torch
 from robustsuite.envs import RECIPES, agents, resume
 from robustsuite.envs.learning import QLearning
 from robustsuite.envs.q_agent import QAgent
-from robustsuite.envs.robustness import EpsRamp
 from robustsuite.envs.sa_dqn import SADQN
 from robustsuite.envs.validation import Validation
 from robustsuite.errors import CheckpointError
 from robustsuite.runs import checkpoints
 from robustsuite.runs.run import Run
+from robustsuite.training import Linear
 
 from .cases import ALGORITHMS, Algorithm
 
@@ -30,7 +30,7 @@ from .cases import ALGORITHMS, Algorithm
 def small(name: str) -> QAgent:
     recipe = RECIPES[name]()
     assert isinstance(recipe, QAgent)
-    robustness = replace(recipe.robustness, ramp=EpsRamp(start=0.4, end=0.8))
+    robustness = replace(recipe.robustness, ramp=Linear(begin=0.4, length=0.4))
     return replace(
         recipe,
         learning=QLearning(

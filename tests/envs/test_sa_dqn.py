@@ -17,9 +17,9 @@ from stable_baselines3.common.vec_env import VecNormalize
 
 from robustsuite.envs import SADQN
 from robustsuite.envs.regularizers import ConvexRegularizer
-from robustsuite.envs.robustness import EpsRamp
 from robustsuite.errors import TrainingDiverged
 from robustsuite.perturbations import Linf
+from robustsuite.training import Constant, Linear
 
 from .cases import ALGORITHMS, Algorithm
 
@@ -53,7 +53,7 @@ def test_before_the_ramp_it_equals_the_parent_to_the_bit(case: Algorithm) -> Non
     def until_200(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
         return bool(inner["self"].num_timesteps < 200)
 
-    late = replace(case.robustness, ramp=EpsRamp(start=0.9, end=1.0))
+    late = replace(case.robustness, ramp=Linear(begin=0.9, length=0.1))
     ours = case.build(robustness=late).learn(300, callback=until_200)
     assert torch.equal(weights(ours), weights(plain().learn(300, callback=until_200)))
 
@@ -102,7 +102,7 @@ def test_saves_and_loads_with_its_settings(case: Algorithm, tmp_path: Path) -> N
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_term(case: Algorithm) -> None:
-    agent = case.build(robustness=replace(case.robustness, ramp=EpsRamp(start=0.0, end=0.1)))
+    agent = case.build(robustness=replace(case.robustness, ramp=Linear(begin=0.0, length=0.1)))
     agent.learn(200)
     with torch.no_grad():
         next(agent.q_net.parameters()).fill_(float("nan"))
@@ -117,7 +117,7 @@ def test_regularised_agents_have_larger_worst_margins(case: Algorithm) -> None:
         states = torch.from_numpy(agent.replay_buffer.observations[:200, 0]).float()
         q = agent.q_function
         return float(
-            -ConvexRegularizer(beta_start=1.0, beta_end=1.0)
+            -ConvexRegularizer(beta=Constant(1.0))
             .worst_margin(
                 q,
                 case.robustness.perturbation.around(states),
@@ -128,7 +128,7 @@ def test_regularised_agents_have_larger_worst_margins(case: Algorithm) -> None:
             .mean()
         )
 
-    strong = replace(case.robustness, kappa=2.0, ramp=EpsRamp(start=0.0, end=0.5))
+    strong = replace(case.robustness, kappa=2.0, ramp=Linear(begin=0.0, length=0.5))
     settings = {"learning_rate": 1e-3, "gradient_steps": 4}
     robust = case.build(robustness=strong, **settings).learn(400)
     ordinary = case.build(robustness=replace(strong, kappa=0.0), **settings).learn(400)

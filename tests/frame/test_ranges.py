@@ -106,7 +106,6 @@ def test_the_sweep_reaches_all_domains() -> None:
         "ConvNet",
         "QLearning",
         "Validation",
-        "EpsRamp",
         "LSTMPooling",
         "WordLinf",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robustsuite import Linf, bounds, training
+from robustsuite import Linf, attacks, bounds, training
 from robustsuite.runs import checkpoints
 from robustsuite.runs.checkpoints import Checkpoint
 from robustsuite.runs.run import Run
@@ -24,7 +25,8 @@ class Case:
 
     Args:
         objective: as it trains the toy problem, at the full radius from epoch 10 on.
-        at_zero: the same at radius 0: its loss must be cross entropy.
+        at_zero: the same at radius 0.
+        plain: what its loss is then, of (logits, labels).
         random: whether its loss draws random numbers.
         worst_case: whether its loss is that of the worst inputs in a region (or a bound of it).
         stateful: whether it remembers something from step to step.
@@ -32,6 +34,7 @@ class Case:
 
     objective: Objective
     at_zero: Objective
+    plain: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy
     random: bool = False
     worst_case: bool = True
     stateful: bool = False
@@ -43,6 +46,26 @@ OBJECTIVES: dict[str, Case] = {
         objective=training.Adversarial(perturbation=Linf(0.4), radius=training.Linear(length=2.0)),
         at_zero=training.Adversarial(perturbation=Linf(0.0)),
         random=True,
+    ),
+    "TRADES": Case(
+        objective=training.TRADES(perturbation=Linf(0.4), radius=training.Linear(length=2.0), beta=3.0),
+        at_zero=training.TRADES(perturbation=Linf(0.0)),
+        random=True,
+    ),
+    "CAT": Case(
+        objective=training.CAT(perturbation=Linf(0.4), eta=0.2, c=0.5),
+        at_zero=training.CAT(perturbation=Linf(0.0)),
+        random=True,
+        stateful=True,
+    ),
+    "CAT, mixed": Case(
+        objective=training.CAT(perturbation=Linf(0.4), eta=0.2, c=0.5, kappa=1.0, decrease=True),
+        at_zero=training.CAT(perturbation=Linf(0.0), kappa=1.0),
+        plain=lambda logits, y: (
+            functional.cross_entropy(logits, y) + attacks.losses.margin(logits, y).clamp(min=-1).mean()
+        ),
+        random=True,
+        stateful=True,
     ),
     "Certified": Case(
         objective=training.Certified(
@@ -148,9 +171,9 @@ def toy_data(n: int = 240) -> TensorData:
     return TensorData(*toy_points(n))
 
 
-def toy_batch(n: int = 240) -> Batch:
+def toy_batch(n: int = 240, *, idle: int = 0) -> Batch:
     """Give them as one batch."""
-    x, y = toy_points(n)
+    x, y = toy_points(n, idle=idle)
     return Batch(x=x, y=y, index=torch.arange(n))
 
 

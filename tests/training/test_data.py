@@ -6,13 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from robustsuite import seeding
+from robustsuite import Linf, bounds, seeding
 from robustsuite.errors import InvalidInput
 from robustsuite.runs.run import Run
 from robustsuite.training import (
+    Accuracy,
     Augmented,
     Batch,
+    CertifiedAccuracy,
     Descent,
+    HeldOut,
+    Measure,
+    RobustAccuracy,
     Standard,
     Subset,
     TensorData,
@@ -79,3 +84,30 @@ def test_batches_keep_what_comes_with_each_example() -> None:
     part = batch.select(torch.tensor([4, 1])).to("cpu")
     assert part.extra["weight"].tolist() == part.index.tolist() == [4, 1]
     assert len(part) == 2
+
+
+def test_weights_are_chosen_on_examples_that_are_not_trained_on() -> None:
+    x, y = toy_points()
+    ball = Linf(0.3)
+    measures: tuple[Measure, ...] = (
+        Accuracy(),
+        RobustAccuracy(perturbation=ball),
+        CertifiedAccuracy(perturbation=ball, method=bounds.crown),
+    )
+    model = fit(
+        toy_model(), Descent(Standard()), toy_data(), training=Training(epochs=20), run=Run.scratch(), seed=0
+    )
+    values = []
+    for measure in measures:
+        kept, validate = HeldOut(measure=measure, share=0.3, batch_size=50).split(TensorData(x, y), seed=7)
+        places = kept.places.tolist()
+        held = torch.tensor([place not in places for place in range(len(x))])
+        with torch.no_grad():
+            hits = model(x[held]).argmax(1) == y[held]
+        values.append(validate(model.eval()))
+        assert len(kept) + int(held.sum()) == len(x)
+        assert values[0] == float(hits.float().mean())
+        # In other batches the same.
+        again = HeldOut(measure=measure, share=0.3, batch_size=7).split(TensorData(x, y), seed=7)[1]
+        assert again(model) == values[-1]
+    assert 1 > values[0] > values[1] >= values[2] > 0

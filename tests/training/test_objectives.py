@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -52,9 +53,9 @@ def _robust(model: nn.Module) -> float:
 
 
 @pytest.fixture(scope="module")
-def plainly_robust() -> float:
-    """Accuracy under attack after plain training."""
-    return _robust(_learnt(training.Standard()))
+def plain() -> nn.Module:
+    """Give the model of plain training."""
+    return _learnt(training.Standard())
 
 
 def _learnt(objective: Objective) -> nn.Module:
@@ -74,17 +75,18 @@ def test_every_public_objective_has_a_case() -> None:
 
 
 @names
-def test_radius_0_is_cross_entropy(name: str) -> None:
-    batch, model = toy_batch(30), toy_model()
-    loss = _loss(OBJECTIVES[name].at_zero, model, batch).total
-    torch.testing.assert_close(loss, functional.cross_entropy(model(batch.x), batch.y))
+def test_radius_0_is_the_plain_loss(name: str) -> None:
+    case, batch, model = OBJECTIVES[name], toy_batch(30), toy_model()
+    loss = _loss(case.at_zero, model, batch).total
+    torch.testing.assert_close(loss, case.plain(model(batch.x), batch.y))
 
 
 @names
-def test_a_loss_of_the_worst_case_is_above_the_clean_one(name: str) -> None:
-    case, batch, model = OBJECTIVES[name], toy_batch(), toy_model()
+def test_a_loss_of_the_worst_case_is_above_the_clean_one(name: str, plain: nn.Module) -> None:
+    """At one model and batch: an adversary that does nothing, or helps, or counts with the wrong sign, shows here."""
+    case, batch = OBJECTIVES[name], toy_batch(idle=IDLE)
     clean, worst = (
-        float(_loss(objective, model, batch).total.detach()) for objective in (case.at_zero, case.objective)
+        float(_loss(objective, plain, batch).total.detach()) for objective in (case.at_zero, case.objective)
     )
     if case.worst_case:
         assert worst > clean + 0.05
@@ -142,15 +144,13 @@ def test_random_numbers_are_those_of_the_seed(name: str) -> None:
 
 
 @names
-def test_the_toy_problem_is_learnt_and_what_plain_training_loses_is_held(
-    name: str, plainly_robust: float
-) -> None:
+def test_the_toy_problem_is_learnt_and_what_plain_training_loses_is_held(name: str, plain: nn.Module) -> None:
     model = _learnt(OBJECTIVES[name].objective)
     x, y = toy_points(idle=IDLE)
     with torch.no_grad():
         assert float((model(x).argmax(1) == y).float().mean()) > 0.97
     if OBJECTIVES[name].worst_case:
-        assert _robust(model) > plainly_robust + 0.2
+        assert _robust(model) > _robust(plain) + 0.2
 
 
 def test_certified_training_certifies_what_standard_training_does_not() -> None:
@@ -216,3 +216,41 @@ def test_objectives_survive_the_way_through_json(name: str) -> None:
 def test_weights_outside_0_to_1_are_refused() -> None:
     with pytest.raises(InvalidInput, match="kappa at 1 of the radius is 2.0"):
         training.Certified(perturbation=Linf(0.1), kappa=training.Linear(start=1.0, end=2.0, length=1.0))
+
+
+@pytest.mark.parametrize("decrease", [False, True])
+def test_the_radii_of_cat_end_at_the_margin_on_a_linear_model(decrease: bool) -> None:
+    """The largest radius at which x stays right is margin / ||w||_1: the last step of eta below it is kept."""
+    x = torch.tensor([[0.05, 0.0], [0.21, 0.1], [0.9, 0.3], [-0.2, 0.0]])
+    model = nn.Linear(2, 2, bias=False)
+    model.load_state_dict({"weight": torch.tensor([[1.0, 0.5], [-1.0, -0.5]])})
+    batch = Batch(x=x, y=torch.zeros(4, dtype=torch.long), index=torch.tensor([2, 0, 3, 1]))
+    cat = training.CAT(perturbation=Linf(0.4), eta=0.03, c=1.0, decrease=decrease)
+    state = cat.state(model, 4)
+    for step in range(41):
+        loss = cat(model, batch, Progress(step=step, steps=41, steps_per_epoch=1, seed=step), state)
+    margins = (x @ torch.tensor([1.0, 0.5])).clamp(min=0) / 1.5
+    largest = torch.minimum((margins / 0.03).floor() * 0.03, torch.tensor(0.4))
+    largest[2] = 0.4  # the cap is no multiple of eta
+    below = 0.03 if decrease else 0.0
+    found = state.get_buffer("radius")[batch.index]
+    assert bool(((found <= largest + 1e-6) & (found >= (largest - below).clamp(min=0) - 1e-6)).all())
+    torch.testing.assert_close(loss.terms["radius"], found.mean())
+
+
+def test_soft_labels_are_distributions_with_the_mean_of_the_paper() -> None:
+    class Watched(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 10 * x[:, :3]
+
+    x = functional.one_hot(torch.arange(600) % 3, 3).float()
+    batch = Batch(x=x, y=torch.arange(600) % 3, index=torch.arange(600))
+    cat = training.CAT(perturbation=Linf(0.2), eta=0.2, c=2.0)
+    loss = cat(Watched(), batch, Progress(step=0, steps=1, steps_per_epoch=1), cat.state(nn.Module(), 600))
+    # All are held at .2, so that labels have 1 - c e (1 - 1 / C) on the true class in the mean; logits there are known.
+    share = 0.4
+    lead = 10 * 0.6  # where the attack leaves it
+    base = math.log(1 + 2 * math.exp(-lead))
+    expected = base + lead * share * (2 / 3)
+    assert float(loss.terms["held"]) == 1
+    assert float(loss.total) == pytest.approx(expected, rel=0.05)

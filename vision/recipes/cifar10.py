@@ -37,7 +37,12 @@ def adversarial() -> vision.Classification:
             ),
             optimizer=rs.training.Adam(rate=1e-3),
         ),
-        training=rs.training.Training(epochs=60, batch_size=64, rate_schedule=rs.training.Steps(at=(48.0,))),
+        training=rs.training.Training(
+            epochs=60, batch_size=64, rate_schedule=rs.training.Steps(at=(48.0,)), keep_best_from=12.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=rs.training.RobustAccuracy(perturbation=rs.Linf(2 / 255, clip=(0.0, 1.0)))
+        ),
     )
 
 
@@ -60,7 +65,10 @@ def certified() -> vision.Classification:
             gradient_norm=8.0,
         ),
         training=rs.training.Training(
-            epochs=26, batch_size=128, rate_schedule=rs.training.Steps(at=(20.0, 24.0))
+            epochs=26, batch_size=128, rate_schedule=rs.training.Steps(at=(20.0, 24.0)), keep_best_from=17.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=rs.training.CertifiedAccuracy(perturbation=rs.Linf(2 / 255, clip=(0.0, 1.0)))
         ),
         interval_start=True,
     )

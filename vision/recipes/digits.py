@@ -36,7 +36,12 @@ def adversarial() -> vision.Classification:
             ),
             optimizer=rs.training.Adam(rate=2e-3),
         ),
-        training=rs.training.Training(epochs=25, batch_size=64, rate_schedule=rs.training.Steps(at=(20.0,))),
+        training=rs.training.Training(
+            epochs=25, batch_size=64, rate_schedule=rs.training.Steps(at=(20.0,)), keep_best_from=5.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=rs.training.RobustAccuracy(perturbation=rs.Linf(0.1, clip=(0.0, 1.0)))
+        ),
     )
 
 
@@ -54,6 +59,13 @@ def certified() -> vision.Classification:
             optimizer=rs.training.Adam(rate=5e-3),
             gradient_norm=8.0,
         ),
-        training=rs.training.Training(epochs=30, batch_size=64, rate_schedule=rs.training.Steps(at=(25.5,))),
+        training=rs.training.Training(
+            epochs=30, batch_size=64, rate_schedule=rs.training.Steps(at=(25.5,)), keep_best_from=21.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=rs.training.CertifiedAccuracy(
+                perturbation=rs.Linf(0.1, clip=(0.0, 1.0)), method=rs.bounds.crown_ibp
+            )
+        ),
         interval_start=True,
     )

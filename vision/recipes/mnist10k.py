@@ -37,7 +37,12 @@ def adversarial() -> vision.Classification:
             ),
             optimizer=rs.training.Adam(rate=1e-3),
         ),
-        training=rs.training.Training(epochs=20, batch_size=64, rate_schedule=rs.training.Steps(at=(16.0,))),
+        training=rs.training.Training(
+            epochs=20, batch_size=64, rate_schedule=rs.training.Steps(at=(16.0,)), keep_best_from=4.0
+        ),
+        held_out=rs.training.HeldOut(
+            measure=rs.training.RobustAccuracy(perturbation=rs.Linf(0.2, clip=(0.0, 1.0)))
+        ),
     )
 
 
@@ -60,7 +65,13 @@ def certified() -> vision.Classification:
             gradient_norm=8.0,
         ),
         training=rs.training.Training(
-            epochs=200, batch_size=100, rate_schedule=rs.training.Steps(at=(140.0, 175.0))
+            epochs=200,
+            batch_size=100,
+            rate_schedule=rs.training.Steps(at=(140.0, 175.0)),
+            keep_best_from=106.0,
+        ),
+        held_out=rs.training.HeldOut(
+            measure=rs.training.CertifiedAccuracy(perturbation=rs.Linf(0.3, clip=(0.0, 1.0)))
         ),
         interval_start=True,
     )

@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn import functional
 
 from robustsuite import bounds
-from robustsuite.arguments import check_callable, check_number
+from robustsuite.arguments import check_callable
 from robustsuite.bounds import CrossEntropyMethod
 from robustsuite.perturbations import Perturbation
 from robustsuite.training.data import Batch
 from robustsuite.training.objective import Loss, Objective, Progress, check_threat
-from robustsuite.training.schedules import Constant, Linear, Schedule
+from robustsuite.training.schedules import Constant, Linear, Schedule, check_shares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,18 +45,14 @@ class Certified(Objective):
 
     def __post_init__(self) -> None:
         check_threat(self.perturbation, self.radius)
-        for name in ("kappa", "beta"):
-            check_callable(
-                getattr(self, name), name, "a schedule over the radius' factor, such as Constant(0.5)"
-            )
-            for end in (0.0, 1.0):
-                _share(name, getattr(self, name), end)
+        check_shares("kappa", self.kappa)
+        check_shares("beta", self.beta)
         check_callable(self.bound, "bound", "bounds.margin_cross_entropy or bounds.fused_cross_entropy")
 
     def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
         x, y = batch.x, batch.labels
         factor = self.radius(progress.epoch)
-        kappa, beta = (_share(name, getattr(self, name), factor) for name in ("kappa", "beta"))
+        kappa, beta = self.kappa(factor), self.beta(factor)
         # At weight 0 the clean loss is shown, and moves batch norm's statistics, but needs no gradient.
         counts = kappa > 0 or factor == 0
         with torch.set_grad_enabled(counts and torch.is_grad_enabled()):
@@ -68,9 +64,3 @@ class Certified(Objective):
         worst, proved = robust.upper.mean(), robust.certified.float().mean()
         total = worst if kappa == 0 else kappa * clean + (1 - kappa) * worst
         return Loss(total=total, terms={"clean": clean, "robust": worst, "certified": proved})
-
-
-def _share(name: str, schedule: Schedule, factor: float) -> float:
-    value = schedule(factor)
-    check_number(f"{name} at {factor:g} of the radius", value, least=0, most=1)
-    return value
