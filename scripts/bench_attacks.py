@@ -24,9 +24,10 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robustsuite import L2, Linf, attacks, data, seeding
+from robustsuite import L2, Linf, attacks, seeding
 from robustsuite.attacks import DDN, FGSM, PGD, Attack, Boundary, HighestLoss, InTurn, RandomSearch
 from robustsuite.perturbations import Perturbation
+from robustsuite.vision import load_images
 
 EPS = 8 / 255
 NEAREST = L2(math.inf, clip=(0, 1))
@@ -63,7 +64,7 @@ def network(path: Path | None, *, images: int = 5000, epochs: int = 12) -> nn.Mo
     if path is not None and path.is_file():
         model.load_state_dict(torch.load(path, weights_only=True))
         return model.eval()
-    train = data.load_images("cifar10", "train", first=images)
+    train = load_images("cifar10", "train", first=images)
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
     attack, noise = PGD(steps=2, step_size=1.0, loss=attacks.losses.cross_entropy), seeding.generator(0)
     for epoch in range(epochs):
@@ -202,7 +203,7 @@ def main() -> None:
     model = network(given.net)
     for p in model.parameters():
         p.requires_grad_(False)
-    test = data.load_images("cifar10", "test", first=given.images)
+    test = load_images("cifar10", "test", first=given.images)
     x, y = test.x, test.y
     few = slice(0, given.slow_images)
     noise_share(model, x, y, console)
