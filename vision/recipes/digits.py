@@ -34,7 +34,7 @@ def adversarial() -> vision.Classification:
             rs.training.Adversarial(
                 perturbation=rs.Linf(0.1, clip=(0.0, 1.0)), radius=rs.training.Linear(length=5.0)
             ),
-            optimizer=rs.training.Adam(rate=2e-3),
+            optimizer=rs.training.Adam(rate=4e-3),
         ),
         training=rs.training.Training(
             epochs=25, batch_size=64, rate_schedule=rs.training.Steps(at=(20.0,)), keep_best_from=5.0
@@ -56,7 +56,7 @@ def certified() -> vision.Classification:
                 radius=rs.training.SmoothedRamp(begin=1.5, length=19.5),
                 kappa=rs.training.Linear(start=1.0, end=0.25, length=1.0),
             ),
-            optimizer=rs.training.Adam(rate=5e-3),
+            optimizer=rs.training.Adam(rate=1e-2),
             gradient_norm=8.0,
         ),
         training=rs.training.Training(
