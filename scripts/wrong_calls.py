@@ -271,6 +271,20 @@ def _attacks() -> dict[str, Call]:
         "targets that are no classes": lambda: PGD()(good, _X, Targeted(_Y + 9), Linf(0.1)),
         "targets for another batch": lambda: PGD()(good, _X, Targeted(_Y[:1]), Linf(0.1)),
         "FGSM, loss of a name": lambda: attacks.FGSM(loss=_any("margin")),
+        "PGD within an endless radius": lambda: PGD()(good, _X, _Y, L2(float("inf"), clip=(0, 1))),
+        "DDN within Linf": lambda: attacks.DDN()(good, _X, _Y, Linf(0.1)),
+        "DDN, steps 0": lambda: attacks.DDN(steps=0),
+        "Boundary without a range": lambda: attacks.Boundary()(good, _X, _Y, L2(1.0)),
+        "RandomSearch, max_queries 0": lambda: attacks.RandomSearch(max_queries=0),
+        "RandomSearch on class numbers": lambda: attacks.RandomSearch()(attacks.labels_only(good), _X, _Y, Linf(0.1)),
+        "InTurn of functions": lambda: attacks.InTurn((_any(torch.relu),)),
+        "Repeated 0 times": lambda: attacks.Repeated(PGD(), 0),
+        "Transfer of no models": lambda: attacks.Transfer((), PGD()),
+        "estimator of a module": lambda: attacks.estimator(good),
+        "labels_only of a number": lambda: attacks.labels_only(_any(3)),
+        "a curve of a radius": lambda: attacks.curve(good, _X, _Y, _any(0.1), PGD()),
+        "a loss for a divergence": lambda: PGD(loss=losses.margin)(good, _X, Divergence(torch.zeros(2, 4)), Linf(0.1)),
+        "seeds for another batch": lambda: PGD()(good, _X, _Y, Linf(0.1), generator=seeding.ExampleSeeds(_Y[:1])),
     }  # fmt: skip
 
 
