@@ -104,7 +104,17 @@ class Entry(Generic[_R_co]):
         check_number(f"minutes of recipe '{self.name}'", self.minutes, above=0)
 
     def __call__(self) -> _R_co:
-        return replace(self.make(), name=self.name, description=self.description)
+        """Make the recipe.
+
+        Raises:
+            InvalidInput: it needs a package that is not installed.
+        """
+        try:
+            return replace(self.make(), name=self.name, description=self.description)
+        except ModuleNotFoundError as error:
+            raise InvalidInput(
+                f"recipe '{self.name}' needs the package '{error.name}': run 'pip install {error.name}'"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ import pytest
 from robustsuite import L1, L2, Box, Linf, recipes
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
-from robustsuite.recipes import Recipe
+from robustsuite.recipes import Family, Recipe, catalogue
 from robustsuite.runs import serialization
 
 from ..toy_domain import install
@@ -124,3 +124,39 @@ def test_a_domain_that_does_not_load_is_one_line(toy: Path, monkeypatch: pytest.
     assert found.failures["absent"].endswith("run 'pip install -e .' in the checkout")
     assert "needs the package 'surely_not_installed'" in found.failures["needy"]
     assert "does not load: ZeroDivisionError: division by zero" in found.failures["broken"]
+
+
+def test_what_a_recipe_lacks_is_named_when_it_is_made() -> None:
+    family = Family("needy")
+
+    @family.recipe("needy", "Needs what is not there.", minutes=1)
+    def needy() -> Recipe:
+        importlib.import_module("surely_not_installed")
+        raise AssertionError
+
+    with pytest.raises(
+        InvalidInput, match="recipe 'needy' needs the package 'surely_not_installed': run 'pip"
+    ):
+        needy()
+
+
+def test_a_name_stands_once(toy: Path) -> None:
+    entry = importlib.import_module("toydomain").RECIPES["count"]
+    with pytest.raises(InvalidInput, match="'count' stands twice in family 'toys'"):
+        entry.family.recipe("count", "Again.", minutes=1)(entry.make)
+    other = Family("others")
+    other.recipe("count", "Again.", minutes=1)(entry.make)
+    with pytest.raises(InvalidInput, match="'count' stands in the families 'toys' and 'others'"):
+        catalogue(entry.family, other)
+    with pytest.raises(InvalidInput, match="minutes of recipe 'free' is 0; expected a number > 0"):
+        other.recipe("free", "Costs nothing.", minutes=0)(entry.make)
+
+
+def test_a_domain_of_ready_made_recipes_is_told_how_to_name_them(
+    toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (toy.parent / "plugins" / "eager.py").write_text(
+        "from toydomain import Count\nRECIPES = {'count': Count()}\nDEMO = ()\n"
+    )
+    install(monkeypatch, eager="eager")
+    assert "expected an Entry: make them with Family" in recipes.discover().failures["eager"]
