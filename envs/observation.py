@@ -62,7 +62,7 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
         check_number("seed", seed, integer=True, least=0)
         space = env.observation_space
         assert isinstance(space, spaces.Box)
-        clip = (perturbation.perturbation if isinstance(perturbation, Scaled) else perturbation).clip
+        clip = (perturbation.ball if isinstance(perturbation, Scaled) else perturbation).clip
         if clip is not None:
             raise InvalidInput(f"clip is {clip}; expected None: vectors have no common valid range")
         self._adversary, self._perturbation, self._q = adversary, perturbation, q

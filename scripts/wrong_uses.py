@@ -163,7 +163,8 @@ _ENVS = {
             "ramp.begin nan",
             "regularizer.beta-start 2",
         ),
-        *("perturbation.eps [0.1,0.1]", "perturbation.eps -1", "perturbation.clip 1 0"),
+        *("perturbation.unit [0.1,0.1]", "perturbation.unit -1", "perturbation.unit nan"),
+        *("perturbation.ball.eps [0.1,0.1]", "perturbation.ball.eps -1", "perturbation.ball.clip 1 0"),
     ],
     "--validation.": [
         "every 0",

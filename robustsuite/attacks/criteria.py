@@ -12,7 +12,7 @@ from torch import Tensor
 
 from robustsuite.arguments import check_callable, check_kind, check_labels, check_number, described
 from robustsuite.attacks import losses
-from robustsuite.attacks.losses import Loss
+from robustsuite.attacks.losses import RowLoss
 from robustsuite.errors import InvalidInput
 
 
@@ -73,7 +73,7 @@ class BatchCriterion(ABC):
             InvalidInput: labels out of range, outputs of another width, class numbers where scores are needed.
         """
 
-    def raised(self, loss: Loss, outputs: Tensor) -> Float[Tensor, " rows"]:
+    def raised(self, loss: RowLoss, outputs: Tensor) -> Float[Tensor, " rows"]:
         """Give what an attack with its own loss raises in place of the score.
 
         Raises:
@@ -108,7 +108,7 @@ class Misclassification(BatchCriterion):
     def score(self, outputs: Tensor) -> Float[Tensor, " rows"]:
         return losses.margin(outputs, self.labels) if outputs.dim() > 1 else _signed(self.met(outputs))
 
-    def raised(self, loss: Loss, outputs: Tensor) -> Float[Tensor, " rows"]:
+    def raised(self, loss: RowLoss, outputs: Tensor) -> Float[Tensor, " rows"]:
         return loss(outputs, self.labels)
 
     def select(self, index: Tensor) -> Misclassification:
@@ -145,7 +145,7 @@ class Targeted(BatchCriterion):
     def score(self, outputs: Tensor) -> Float[Tensor, " rows"]:
         return -losses.margin(outputs, self.labels) if outputs.dim() > 1 else _signed(self.met(outputs))
 
-    def raised(self, loss: Loss, outputs: Tensor) -> Float[Tensor, " rows"]:
+    def raised(self, loss: RowLoss, outputs: Tensor) -> Float[Tensor, " rows"]:
         return losses.toward(loss)(outputs, self.labels)
 
     def select(self, index: Tensor) -> Targeted:
@@ -169,7 +169,7 @@ class HighestLoss(BatchCriterion):
     """
 
     labels: Tensor
-    loss: Loss = losses.cross_entropy
+    loss: RowLoss = losses.cross_entropy
 
     def __post_init__(self) -> None:
         check_labels(self.labels)
@@ -181,7 +181,7 @@ class HighestLoss(BatchCriterion):
     def score(self, outputs: Tensor) -> Float[Tensor, " rows"]:
         return self.loss(outputs, self.labels)
 
-    def raised(self, loss: Loss, outputs: Tensor) -> Float[Tensor, " rows"]:
+    def raised(self, loss: RowLoss, outputs: Tensor) -> Float[Tensor, " rows"]:
         return loss(outputs, self.labels)
 
     def select(self, index: Tensor) -> HighestLoss:
@@ -264,7 +264,7 @@ class Both(BatchCriterion):
     def score(self, outputs: Tensor) -> Float[Tensor, " rows"]:
         return torch.minimum(self.first.score(outputs), self.second.score(outputs))
 
-    def raised(self, loss: Loss, outputs: Tensor) -> Float[Tensor, " rows"]:
+    def raised(self, loss: RowLoss, outputs: Tensor) -> Float[Tensor, " rows"]:
         return torch.minimum(raised(self.first, loss, outputs), raised(self.second, loss, outputs))
 
     def select(self, index: Tensor) -> Both:
@@ -303,7 +303,7 @@ class Confident(BatchCriterion):
     def score(self, outputs: Tensor) -> Float[Tensor, " rows"]:
         return self.criterion.score(outputs)
 
-    def raised(self, loss: Loss, outputs: Tensor) -> Float[Tensor, " rows"]:
+    def raised(self, loss: RowLoss, outputs: Tensor) -> Float[Tensor, " rows"]:
         return raised(self.criterion, loss, outputs)
 
     def select(self, index: Tensor) -> Confident:
@@ -326,7 +326,7 @@ class Steered(BatchCriterion):
     """
 
     criterion: Criterion
-    loss: Loss
+    loss: RowLoss
 
     def met(self, outputs: Tensor) -> Bool[Tensor, " rows"]:
         return self.criterion.met(outputs)
@@ -344,7 +344,7 @@ class Steered(BatchCriterion):
         check_outputs(self.criterion, outputs)
 
 
-def raised(criterion: Criterion, loss: Loss, outputs: Tensor) -> Tensor:
+def raised(criterion: Criterion, loss: RowLoss, outputs: Tensor) -> Tensor:
     """Give what an attack with its own loss raises in place of the criterion's score.
 
     Raises:
@@ -426,5 +426,5 @@ def _need_scores(criterion: object, outputs: Tensor) -> None:
         )
 
 
-def _name(loss: Loss) -> str:
+def _name(loss: RowLoss) -> str:
     return getattr(loss, "__name__", type(loss).__name__)

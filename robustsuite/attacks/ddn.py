@@ -50,7 +50,7 @@ class DDN(Attack):
     initial: float | None = None
     gamma: float = 0.05
     step_size: float = 1.0
-    loss: losses.Loss | None = None
+    loss: losses.RowLoss | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "steps", integer=True, least=1)

@@ -25,7 +25,7 @@ class FGSM(Attack):
 
     access: ClassVar[Access] = Access.GRADIENTS
 
-    loss: losses.Loss | None = None
+    loss: losses.RowLoss | None = None
 
     def __post_init__(self) -> None:
         check_loss(self.loss)

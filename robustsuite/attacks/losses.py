@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from robustsuite.errors import InvalidInput
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+RowLoss = Callable[[Tensor, Tensor], Tensor]
 
 
 def cross_entropy(
@@ -76,16 +76,16 @@ def difference_of_logits_ratio_toward(
     return -margin(logits, wanted) / gap.clamp(min=1e-12)
 
 
-def toward(loss: Loss) -> Loss:
+def toward(loss: RowLoss) -> RowLoss:
     """Give what an attack raises towards a wanted class: the loss's own form for that, or its negative."""
     if loss is difference_of_logits_ratio:
         return difference_of_logits_ratio_toward
-    own: Loss | None = getattr(loss, "toward", None)
+    own: RowLoss | None = getattr(loss, "toward", None)
     return own if own is not None else lambda outputs, wanted: -loss(outputs, wanted)
 
 
-def select(loss: Loss, index: Tensor) -> Loss:
+def select(loss: RowLoss, index: Tensor) -> RowLoss:
     """Keep the examples that `index` picks, where the loss holds data of its examples."""
     keep = getattr(loss, "select", None)
-    kept: Loss = loss if keep is None else keep(index)
+    kept: RowLoss = loss if keep is None else keep(index)
     return kept

@@ -41,7 +41,7 @@ class PGD(Attack):
     step_rule: step_rules.StepRule = step_rules.constant
     restarts: int = 1
     random_start: bool = True
-    loss: losses.Loss | None = None
+    loss: losses.RowLoss | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "steps", "restarts", integer=True, least=1)

@@ -44,7 +44,7 @@ class RandomSearch(Attack):
     max_queries: int = 1000
     share: float = 0.1
     probes: int = 1
-    loss: losses.Loss | None = None
+    loss: losses.RowLoss | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "max_queries", "probes", integer=True, least=1)

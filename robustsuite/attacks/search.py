@@ -17,7 +17,7 @@ from robustsuite import seeding
 from robustsuite.attacks.access import Access, way_out
 from robustsuite.attacks.criteria import Criterion, Steered, check_outputs
 from robustsuite.attacks.keepers import FirstSuccess, Keeper, best_rows
-from robustsuite.attacks.losses import Loss
+from robustsuite.attacks.losses import RowLoss
 from robustsuite.attacks.models import Model, first_outputs
 from robustsuite.attacks.result import AttackResult, Trace
 from robustsuite.errors import InvalidInput, RobustsuiteError
@@ -129,7 +129,7 @@ class Search:
         """Give a new search of another model for the examples `index`, with a criterion for these."""
         return Search(model, criterion, self.region.select(index), self.seeds[index])
 
-    def steered(self, loss: Loss | None) -> Search:
+    def steered(self, loss: RowLoss | None) -> Search:
         """Give a view whose score is `loss`; what counts as success and as the better try stays the criterion's."""
         view = copy.copy(self)
         view._climbed = self._criterion if loss is None else Steered(self._criterion, loss)

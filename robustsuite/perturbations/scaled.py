@@ -26,12 +26,12 @@ class Scaled(Perturbation):
     A feature whose unit is 0 stays as it is.
 
     Args:
-        perturbation: `Linf`, `L2` or `L1`; its radius counts in units, its clip range in input units.
+        ball: `Linf`, `L2` or `L1`; its radius counts in units, its clip range in input units.
         unit: finite numbers >= 0, nested like an example (arrays and tensors are converted), or one for all.
         name: of the unit, in tables.
 
     Raises:
-        InvalidInput: another perturbation, a negative, infinite or NaN unit, or radii and units of different shapes.
+        InvalidInput: another kind of ball, a negative, infinite or NaN unit, or radii and units of different shapes.
 
     Example:
         >>> threat = Scaled(Linf(0.1), unit=(2.0, 0.5), name="std")
@@ -39,12 +39,12 @@ class Scaled(Perturbation):
         ('Linf_std(0.1)', Linf(eps=(0.2, 0.05), clip=None))
     """
 
-    perturbation: Linf | L2 | L1
+    ball: Linf | L2 | L1
     unit: PerFeature
     name: str = "unit"
 
     def __post_init__(self) -> None:
-        check_kind(self.perturbation, (Linf, L2, L1), "perturbation", "an Lp ball such as Linf(0.1)")
+        check_kind(self.ball, (Linf, L2, L1), "ball", "an Lp ball such as Linf(0.1)")
         check_kind(self.name, str, "name", "the unit's name, such as 'std'")
         object.__setattr__(self, "unit", features.frozen(self.unit, "unit"))
         values = torch.as_tensor(self.unit, dtype=torch.float64)
@@ -52,7 +52,7 @@ class Scaled(Perturbation):
             raise InvalidInput(
                 f"unit is {features.short(self.unit)}; expected finite numbers >= 0, such as standard deviations"
             )
-        if self.perturbation.eps != math.inf:
+        if self.ball.eps != math.inf:
             self.in_input_units()
 
     def in_input_units(self) -> Linf | L2 | L1:
@@ -61,11 +61,9 @@ class Scaled(Perturbation):
         Raises:
             InvalidInput: radii and units of different shapes, or an endless radius in different units.
         """
-        eps, unit = (
-            torch.as_tensor(value, dtype=torch.float64) for value in (self.perturbation.eps, self.unit)
-        )
+        eps, unit = (torch.as_tensor(value, dtype=torch.float64) for value in (self.ball.eps, self.unit))
         try:
-            return replace(self.perturbation, eps=eps * unit)
+            return replace(self.ball, eps=eps * unit)
         except RuntimeError:
             raise InvalidInput(
                 f"unit has shape {tuple(unit.shape)} and the radius shape {tuple(eps.shape)}; expected the shape of one "
@@ -74,21 +72,21 @@ class Scaled(Perturbation):
 
     def around(self, x: Float[Tensor, "batch *input"]) -> Region:
         features.check_finite(x)
-        return self.perturbation.around(x, unit=features.spread(self.unit, x, "unit"))
+        return self.ball.around(x, unit=features.spread(self.unit, x, "unit"))
 
     def scaled(self, factor: float) -> Scaled:
-        inner = self.perturbation.scaled(factor)
+        inner = self.ball.scaled(factor)
         assert isinstance(inner, Linf | L2 | L1)
-        return replace(self, perturbation=inner)
+        return replace(self, ball=inner)
 
     def describe(self) -> str:
-        return f"{self.norm}({features.short(self.perturbation.eps)})"
+        return f"{self.norm}({features.short(self.ball.eps)})"
 
     @property
     def norm(self) -> str:
-        return f"{self.perturbation.norm}_{self.name}"
+        return f"{self.ball.norm}_{self.name}"
 
     @property
     def radius(self) -> float:
         """The radius (the largest, if it differs by feature), in units."""
-        return self.perturbation.radius
+        return self.ball.radius

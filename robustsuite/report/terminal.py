@@ -34,8 +34,8 @@ def tables(content: Content) -> list[Table]:
     return [*drawn, *([others] if (others := _others(content)).row_count else [])]
 
 
-_SUBJECT = 22
-"""The widest that subjects get: longer ones go on in the next line."""
+_WIDTH = 80
+_LEAST = 12  # that subjects get; where they are longer than the room, they go on in the next line
 
 
 def _compared(place: str, rows: Sequence[tuple[str, ...]], widths: Sequence[int], *, head: bool) -> Table:
@@ -50,10 +50,13 @@ def _compared(place: str, rows: Sequence[tuple[str, ...]], widths: Sequence[int]
     drawn = Table(
         box=None, title=place, title_style="bold", title_justify="left", pad_edge=False, show_header=head
     )
-    drawn.add_column("subject", width=min(_SUBJECT, widths[0]))
-    drawn.add_column("perturbation", no_wrap=True, width=max(widths[1], len("perturbation")))
-    for title, style, width in zip(summary.KINDS, ("", "yellow", "cyan"), widths[2:], strict=True):
-        drawn.add_column(title, justify="right", style=style, no_wrap=True, width=max(width, len(title)))
+    titles = ("perturbation", *summary.KINDS)
+    rest = [max(width, len(title)) for width, title in zip(widths[1:], titles, strict=True)]
+    room = _WIDTH - sum(rest) - 2 * len(rest)  # two spaces between columns
+    drawn.add_column("subject", width=min(max(room, _LEAST), max(widths[0], len("subject"))))
+    drawn.add_column(titles[0], no_wrap=True, width=rest[0])
+    for title, style, width in zip(titles[1:], ("", "yellow", "cyan"), rest[1:], strict=True):
+        drawn.add_column(title, justify="right", style=style, no_wrap=True, width=width)
     for row in rows:
         drawn.add_row(*row)
     return drawn

@@ -212,7 +212,7 @@ def test_distance(perturbation: Perturbation) -> None:
     region = perturbation.around(_inputs())
     x = region.sample(generator=torch.Generator().manual_seed(7))
     delta = (x - region.center).numpy()
-    plain = perturbation.perturbation if isinstance(perturbation, Scaled) else perturbation
+    plain = perturbation.ball if isinstance(perturbation, Scaled) else perturbation
     order = {L0: 0, L1: 1, L2: 2}.get(type(plain), np.inf)
     np.testing.assert_allclose(region.distance(x).numpy(), np.linalg.norm(delta, order, axis=1))
 
@@ -349,9 +349,9 @@ def _any(value: Any) -> Any:
         (lambda: Box(0, 1).scaled(-1.0), "factor is -1.0"),
         (
             lambda: Scaled(_any(Box(0, 1)), unit=1.0),
-            "perturbation is a Box; expected an Lp ball such as Linf",
+            "ball is a Box; expected an Lp ball such as Linf",
         ),
-        (lambda: Scaled(_any(0.1), unit=1.0), "perturbation is 0.1; expected an Lp ball"),
+        (lambda: Scaled(_any(0.1), unit=1.0), "ball is 0.1; expected an Lp ball"),
         (lambda: Scaled(Linf(0.1), unit=(1.0, -1.0)), "unit is -1..1; expected finite numbers >= 0"),
         (lambda: Scaled(Linf(0.1), unit=_any("std")), "unit is 'std'; expected a number"),
         (
