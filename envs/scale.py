@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from robustsuite.arguments import check_kind
+from robustsuite.arguments import check_kind, check_number, check_numbers
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import L1, L2, Linf, Scaled
 
@@ -69,6 +69,8 @@ def ball(eps: float, std: tuple[float, ...]) -> Scaled:
     Raises:
         InvalidInput: a negative or infinite radius.
     """
+    check_number("eps", eps, least=0)
+    check_numbers("std", std, least=0)
     return Scaled(Linf(eps), unit=std, name="std")
 
 

@@ -107,7 +107,7 @@ def calls(folder: Path) -> Iterator[tuple[str, Call]]:
 def _perturbations() -> dict[str, Call]:
     words = torch.zeros(1, 2, 3, 4)
     radii: dict[str, Any] = {
-        "negative": -0.1, "NaN": _NAN, "infinite": _INF, "text": "0.1", "none": None, "truth": True, "empty": [],
+        "negative": -0.1, "NaN": _NAN, "text": "0.1", "none": None, "truth": True, "empty": [],
         "ragged": [[0.1, 0.2], [0.1]], "dict": {"eps": 0.1}, "nested text": [["0.1"]], "sparse": torch.eye(3).to_sparse(),
         "no values": torch.zeros(3, device="meta"), "complex": 0.1j, "empty array": np.zeros(0), "class": Linf,
     }  # fmt: skip

@@ -108,7 +108,6 @@ _VISION = {
             "-1",
             "nan",
             "NaN",
-            "Infinity",
             "true",
             "null",
             "'\"0.1\"'",

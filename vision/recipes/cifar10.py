@@ -13,7 +13,7 @@ from ..data import CIFAR10
 FAMILY = Family("CIFAR-10", data=(CIFAR10,))
 
 
-@FAMILY.recipe("cifar10-standard", "conv net, standard", minutes=60)
+@FAMILY.recipe("cifar10-standard", "conv net, standard", minutes=40)
 def standard() -> vision.Classification:
     return vision.Classification(
         data="cifar10",
@@ -26,7 +26,7 @@ def standard() -> vision.Classification:
     )
 
 
-@FAMILY.recipe("cifar10-adversarial", "conv net, adversarial (PGD, eps 2/255)", minutes=60)
+@FAMILY.recipe("cifar10-adversarial", "conv net, adversarial (PGD, eps 2/255)", minutes=500)
 def adversarial() -> vision.Classification:
     return replace(
         standard(),
@@ -48,7 +48,7 @@ def adversarial() -> vision.Classification:
 
 # By IBP alone, at a radius a little above the one that it is for: Gowal et al. 2018, section 4; Zhang et al. 2020
 # (CROWN-IBP), appendix, for the larger radius.
-@FAMILY.recipe("cifar10-certified", "conv net, certified (IBP, eps 2.2/255)", minutes=60)
+@FAMILY.recipe("cifar10-certified", "conv net, certified (IBP, eps 2.2/255)", minutes=30)
 def certified() -> vision.Classification:
     return replace(
         standard(),
