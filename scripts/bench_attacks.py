@@ -223,23 +223,36 @@ def main() -> None:
         absent = [name for name in ("torchattacks", "foolbox", "adv_lib") if not find_spec(name)]
         console.print(f"absent: {', '.join(absent)}" if absent else "all peers are here")
     show(console, f"Linf 8/255, {len(x)} images", "robust accuracy", rows)
+    with torch.no_grad():
+        right = model(x).argmax(1) == y
+    x, y = x[right], y[right]
     rows = [
         ours(
             f"random search, {budget} queries", RandomSearch(max_queries=budget), model, x[few], y[few], near
         )
         for budget in (100, 1000)
     ]
-    show(console, f"Linf 8/255 by scores, {len(x[few])} images", "robust accuracy", rows)
+    show(
+        console,
+        f"Linf 8/255 by scores, {len(x[few])} images that the net gets right",
+        "robust accuracy",
+        rows,
+    )
     rows = [ours(f"DDN-{steps}", DDN(steps=steps), model, x, y, NEAREST) for steps in (20, 100, 1000)]
     if given.peers:
         rows += nearest_peers(model, x, y)
-    show(console, f"Nearest in L2, {len(x)} images", "median distance", rows)
+    show(console, f"Nearest in L2, {len(x)} images that the net gets right", "median distance", rows)
     rows = [
         ours(f"boundary, {budget} queries", Boundary(max_queries=budget), model, x[few], y[few], NEAREST)
         for budget in (1000, 2500, 10_000)
     ]
     rows.append(ours("DDN-100", DDN(steps=100), model, x[few], y[few], NEAREST))
-    show(console, f"Nearest in L2 by labels, {len(x[few])} images", "median distance", rows)
+    show(
+        console,
+        f"Nearest in L2 by labels, {len(x[few])} images that the net gets right",
+        "median distance",
+        rows,
+    )
 
 
 if __name__ == "__main__":
