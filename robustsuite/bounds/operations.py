@@ -118,6 +118,10 @@ class Nonlinear(ABC):
         """Say which entries of input `which` would profit from tighter bounds, shape (batch, *shape)."""
         return inputs[which].upper > inputs[which].lower
 
+    def alternative(self, form: LinearForm) -> Thetas | None:
+        """Give a second choice of planes, which is the tighter one for some forms; None where there is none."""
+        return None
+
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         """Give the choices that reproduce the default planes; None where there is nothing to choose."""
         return Thetas()

@@ -51,7 +51,8 @@ def crown(
 
     Only neurons whose interval leaves something to gain (unstable ReLUs, say) get a backward pass; every interval
     is intersected with what was known, so the result is never wider than that of `ibp`. Nor, as a rule, than that of
-    `crown_ibp`: only a default slope that a tighter interval turns over can cost a hair.
+    `crown_ibp`: only a default slope that a tighter interval turns over can cost a hair. Products of two perturbed
+    tensors have two natural planes on each side: the last pass is made with either.
 
     Args and Returns: as for `ibp`, and
         max_memory: bytes that the coefficients of one part of a pass may take; the specs are split accordingly
@@ -62,4 +63,4 @@ def crown(
     check_memory(max_memory)
     regions = checked(net, region, objective)
     problem = Problem.of(net.bind(regions), regions, max_memory=max_memory)
-    return finish(net, problem, intervals_of(problem), objective, upper=upper)
+    return finish(net, problem, intervals_of(problem), objective, upper=upper, alternatives=True)

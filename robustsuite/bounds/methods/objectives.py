@@ -12,9 +12,10 @@ from robustsuite.bounds.arguments import Objective, Regions
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense, LinearForm
 from robustsuite.bounds.forms.margins import Margins
-from robustsuite.bounds.passes.backward import backward_bounds, identity_form
+from robustsuite.bounds.passes.backward import alternative_choice, backward_bounds, identity_form
 from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.program import Program
+from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations.norms import flat
@@ -58,13 +59,27 @@ def finish(
     *,
     upper: bool = True,
     through_nonlinear: bool = True,
+    alternatives: bool = False,
 ) -> Bounds:
-    """Bound the output, or an objective of it, and intersect with what intervals alone give."""
+    """Bound the output, or an objective of it, and intersect with what intervals alone give.
+
+    Args:
+        alternatives: whether a second pass takes the other planes of products, where the network has any.
+    """
     form, cheap = output_forms(net, problem, intervals, objective, upper=upper)
     if through_nonlinear:
         tight = backward_bounds(problem, intervals, problem.program.output, form, upper=upper)
         cheap = tight.intersect(cheap)
+        if alternatives and _has_alternatives(problem.program):
+            other = backward_bounds(
+                problem, intervals, problem.program.output, form, choose=alternative_choice, upper=upper
+            )
+            cheap = other.intersect(cheap)
     return as_output(net, cheap, objective)
+
+
+def _has_alternatives(program: Program) -> bool:
+    return any(isinstance(step.op, Product | MatrixProduct) for step in program.steps)
 
 
 def output_forms(

@@ -40,6 +40,11 @@ def default_choice(index: int, form: LinearForm, op: Nonlinear, inputs: Sequence
     return Thetas()
 
 
+def alternative_choice(index: int, form: LinearForm, op: Nonlinear, inputs: Sequence[Bounds]) -> Thetas:
+    """Choose the second best planes, where an operation has such."""
+    return op.alternative(form) or Thetas()
+
+
 def unconstrained(index: int, form: LinearForm) -> tuple[LinearForm, Tensor | None]:
     """Leave the form as it is."""
     return form, None
@@ -148,13 +153,16 @@ def backward_bounds(
     start: int,
     form: LinearForm,
     *,
+    choose: Choose = default_choice,
     through_nonlinear: bool = True,
     upper: bool = True,
 ) -> Bounds:
     """Bound forms from both sides, shape (batch, specs); `upper` False leaves the upper ends infinite."""
 
     def bound(part: LinearForm) -> Tensor:
-        return lower_bound(problem, intervals, start, part, through_nonlinear=through_nonlinear)
+        return lower_bound(
+            problem, intervals, start, part, choose=choose, through_nonlinear=through_nonlinear
+        )
 
     both = form.with_negatives() if upper else form
     if not through_nonlinear:

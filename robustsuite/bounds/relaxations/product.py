@@ -89,6 +89,10 @@ class Product(Nonlinear):
         constant = pairing(falling, above[2]) + pairing(rising, below[2])
         return (forms[0], forms[1]), constant
 
+    def alternative(self, form: LinearForm) -> Thetas | None:
+        one = form.a.new_ones(())
+        return None if self._gated else Thetas(lower=one, upper=one)
+
     def _default_planes(self, inputs: Sequence[Bounds]) -> tuple[list[Tensor], list[Tensor]]:
         """Give the default planes; many backward passes ask for those of the same intervals."""
         x, y = inputs
@@ -190,6 +194,10 @@ class MatrixProduct(Nonlinear):
         for_x = for_x.unflatten(-2, (-1, specs)).movedim(-2, 1).contiguous()
         for_y = for_y.unflatten(-1, (specs, columns)).movedim(-2, 1).contiguous()
         return (dense.like(for_x), dense.like(for_y)), -constant
+
+    def alternative(self, form: LinearForm) -> Thetas | None:
+        ones = torch.ones_like(form.dense().a[:1, :1])
+        return Thetas(lower=ones, upper=ones)
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         low, high, _, _ = self._defaults(*inputs)
