@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import jaxtyping
 import pytest
 import torch
+import torch._export.utils
 
 from .toy_domain import toy
 
@@ -21,6 +23,11 @@ if "ROBUSTSUITE_DATA" not in os.environ and _BESIDE.is_dir():
 os.environ.setdefault("COLUMNS", "120")  # the width of tables and help texts
 
 torch.set_num_threads(1)
+
+# Whenever torch takes a module apart it asks for all its operators anew, a third of the time of a trace; the tests add none.
+_operators = "_materialize_cpp_cia_ops"
+if hasattr(torch._export.utils, _operators):
+    setattr(torch._export.utils, _operators, functools.cache(getattr(torch._export.utils, _operators)))
 
 
 @pytest.fixture

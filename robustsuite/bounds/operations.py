@@ -118,6 +118,15 @@ class Nonlinear(ABC):
         """Say which entries of input `which` would profit from tighter bounds, shape (batch, *shape)."""
         return inputs[which].upper > inputs[which].lower
 
+    @abstractmethod
+    def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
+        """Bound the size of what the planes are computed from, for any of their free choices: what rounding is relative to.
+
+        Args:
+            inputs: bounds of the inputs.
+            sizes: the largest absolute value of each of their entries.
+        """
+
     def alternative(self, form: LinearForm) -> Thetas | None:
         """Give a second choice of planes, which is the tighter one for some forms; None where there is none."""
         return None

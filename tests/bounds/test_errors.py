@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import Linf, bounds
+from robustsuite.bounds.program import Ref
+from robustsuite.bounds.rules import TABLE
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator
 from robustsuite.perturbations import L2, Box, Perturbation
 
@@ -259,3 +261,18 @@ def test_errors_are_of_one_family_and_one_line() -> None:
     with pytest.raises(RobustsuiteError) as caught:
         traced(_NET).bind((Linf(0.1).around(torch.zeros(2, 4)),))
     assert "\n" not in str(caught.value)
+
+
+def test_a_fault_inside_of_a_rule_is_not_called_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a product both factors may be perturbed, as its rule says: what fails there is a fault."""
+
+    class Both(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return x * y
+
+    def broken(g: Any, x: Ref | torch.Tensor, y: Ref | torch.Tensor) -> Ref:
+        raise AttributeError("a fault")
+
+    monkeypatch.setitem(TABLE, torch.ops.aten.mul.Tensor, broken)
+    with pytest.raises(AttributeError, match="a fault"):
+        bounds.trace(Both(), (torch.rand(1, 3), torch.rand(1, 3)))

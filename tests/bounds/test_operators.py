@@ -6,10 +6,12 @@ import functools
 
 import pytest
 import torch
+from torch import nn
 
 from robustsuite import seeding
 from robustsuite.bounds import Bounds
 from robustsuite.bounds.rules import TABLE
+from robustsuite.bounds.tracing.capture import export
 from robustsuite.errors import UnboundedOutput
 from robustsuite.perturbations import Box, Linf
 
@@ -28,9 +30,24 @@ def _named(pairs: list[tuple[Case, Threat]]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "threat"), unique, ids=[f"{c}-{t}" for c, t in unique])
 
 
+class _All(nn.Module):
+    """All modules beside each other: taken apart at once, in a tenth of the time."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(modules)
+
+    def forward(self, *xs: torch.Tensor) -> list[torch.Tensor]:
+        return [part(x) for part, x in zip(self.parts, xs, strict=True)]
+
+
 @functools.cache
 def reached() -> set[str]:
-    return {str(call.node.target) for case in OPERATORS for call in traced(case)._calls if not call.name}
+    """Give the operators that the cases consist of."""
+    modules = _All([case.module() for case in OPERATORS])
+    with torch.no_grad():
+        exported = export(modules, tuple(case.inputs(1) for case in OPERATORS))
+    return {str(node.target) for node in exported.graph.nodes if node.op == "call_function"}
 
 
 def test_names_are_unique() -> None:

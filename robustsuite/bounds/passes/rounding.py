@@ -34,14 +34,6 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.operations import Affine, Input, Nonlinear
 from robustsuite.bounds.program import Step
-from robustsuite.bounds.relaxations.curve import Curve
-from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
-from robustsuite.bounds.relaxations.maximum import Maximum
-from robustsuite.bounds.relaxations.order import OrderStatistics
-from robustsuite.bounds.relaxations.product import MatrixProduct, Product
-from robustsuite.bounds.relaxations.s_shaped import Sigmoid
-from robustsuite.bounds.relaxations.selection import Selection
-from robustsuite.bounds.relaxations.unary import Unary
 from robustsuite.bounds.rules import masks
 from robustsuite.perturbations.norms import flat
 
@@ -78,7 +70,7 @@ def rounding(step: Step, inputs: Sequence[Bounds], output: Bounds, *, depth: int
         return gamma(_PARTS * (terms + 2) + depth, dtype) * total + lost
     assert isinstance(step.op, Nonlinear)
     lost = _FEW * _longest(inputs) * torch.finfo(dtype).smallest_normal
-    return gamma(_FEW + depth, dtype) * (size + _scale(step.op, inputs, sizes)) + lost
+    return gamma(_FEW + depth, dtype) * (size + step.op.magnitude(inputs, sizes)) + lost
 
 
 def underflow(step: Step, inputs: Sequence[Bounds], output: Bounds) -> Tensor:
@@ -111,38 +103,3 @@ def magnitude(x: Bounds) -> Tensor:
 
 def _size(step: Step, x: Bounds) -> Tensor:
     return masks.without_placeholders(magnitude(x)) if step.masked else magnitude(x)
-
-
-def _scale(op: Nonlinear, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
-    """Bound the size of what a relaxation's planes are computed from, for any of their free choices."""
-    if isinstance(op, Unary):
-        l, u = inputs[0].lower, inputs[0].upper
-        total = torch.zeros_like(l)
-        # Slopes are monotone in the choice, so the extreme choices bound them all.
-        for choice in (None, torch.zeros_like(l), torch.ones_like(l)):
-            lines = op.relaxation.lines(l, u, choice, choice)
-            for slope, intercept in (
-                (lines.lower_slope, lines.lower_intercept),
-                (lines.upper_slope, lines.upper_intercept),
-            ):
-                reach = slope.abs() * sizes[0] + (0.0 if intercept is None else intercept.abs())
-                total = torch.maximum(total, reach)
-        if isinstance(op.relaxation, Sigmoid | Curve):
-            total = total + 1 + sizes[0]  # kernels go through 1 + tanh or 1 + erf, which cancel
-        return 2 * total
-    if isinstance(op, Product):
-        return 4 * sizes[0] * sizes[1]
-    if isinstance(op, MatrixProduct):
-        return 4 * sizes[0].shape[-1] * (sizes[0] @ sizes[1])
-    if isinstance(op, OrderStatistics):
-        return 4 * sizes[0].sum(-1, keepdim=True)
-    if isinstance(op, Maximum):
-        # Slopes in [0, 1], and intercepts made of the ends: padding (-inf) has no part in them.
-        finite = torch.where(inputs[0].lower.isfinite(), sizes[0], 0.0)
-        return 4 * finite.sum(-1)
-    if isinstance(op, LogSumExp):
-        return 8 * (
-            sizes[0].sum(-1) + sizes[0].shape[-1]
-        )  # slopes up to 2; a relative error for each exponential
-    assert isinstance(op, Selection)
-    return torch.ones_like(sizes[0])  # constants between 0 and 1

@@ -45,6 +45,8 @@ class Curve(Relaxation):
         overflows: whether g is infinite, in floating point, on arguments that networks meet.
     """
 
+    kernel_cancels = True
+
     name: str
     function: Callable[[Tensor], Tensor]
     derivative: Callable[[Tensor], Tensor]

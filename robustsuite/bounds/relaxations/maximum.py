@@ -51,6 +51,11 @@ class Maximum(Nonlinear):
         terms = xs[0].scaled(lower_slope, upper_slope).mapped(lambda t: t.sum(-1))
         return terms.shifted(torch.zeros_like(upper_intercept), upper_intercept)
 
+    def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
+        # Slopes in [0, 1], and intercepts made of the ends: padding (-inf) has no part in them.
+        finite = torch.where(inputs[0].lower.isfinite(), sizes[0], 0.0)
+        return 4 * finite.sum(-1)
+
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:

@@ -51,6 +51,9 @@ class OrderStatistics(Nonlinear):
         wide = xs[0].mapped(lambda t: t.unsqueeze(-2).expand(*t.shape[:-1], ranks, t.shape[-1]))
         return wide.scaled(lower_slope, upper_slope).mapped(lambda t: t.sum(-1)).shifted(below, above)
 
+    def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
+        return 4 * sizes[0].sum(-1, keepdim=True)
+
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:

@@ -89,6 +89,9 @@ class Product(Nonlinear):
         constant = pairing(falling, above[2]) + pairing(rising, below[2])
         return (forms[0], forms[1]), constant
 
+    def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
+        return 4 * sizes[0] * sizes[1]
+
     def alternative(self, form: LinearForm) -> Thetas | None:
         one = form.a.new_ones(())
         return None if self._gated else Thetas(lower=one, upper=one)
@@ -194,6 +197,9 @@ class MatrixProduct(Nonlinear):
         for_x = for_x.unflatten(-2, (-1, specs)).movedim(-2, 1).contiguous()
         for_y = for_y.unflatten(-1, (specs, columns)).movedim(-2, 1).contiguous()
         return (dense.like(for_x), dense.like(for_y)), -constant
+
+    def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
+        return 4 * sizes[0].shape[-1] * (sizes[0] @ sizes[1])
 
     def alternative(self, form: LinearForm) -> Thetas | None:
         ones = torch.ones_like(form.dense().a[:1, :1])

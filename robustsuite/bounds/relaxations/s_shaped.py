@@ -123,6 +123,8 @@ class Tanh(SShaped):
 class Sigmoid(SShaped):
     """The logistic function."""
 
+    kernel_cancels = True
+
     def __call__(self, x: Tensor) -> Tensor:
         return x.sigmoid()
 

@@ -50,6 +50,9 @@ class Selection(Nonlinear):
         ends, none = self.interval(*inputs), torch.zeros_like(inputs[0].lower)
         return xs[0].scaled(none, none).shifted(ends.lower, ends.upper)
 
+    def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
+        return torch.ones_like(sizes[0])  # constants between 0 and 1
+
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas
     ) -> tuple[tuple[LinearForm, ...], Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -32,7 +33,13 @@ class Lines:
 
 
 class Relaxation(ABC):
-    """A function of one variable with its range and its bounding lines on an interval [l, u]."""
+    """A function of one variable with its range and its bounding lines on an interval [l, u].
+
+    Attributes:
+        kernel_cancels: whether kernels compute it through 1 + tanh or 1 + erf, which cancel.
+    """
+
+    kernel_cancels: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -100,6 +107,20 @@ class Unary(Nonlinear):
 
     def unresolved(self, inputs: Sequence[Bounds], which: int) -> Tensor:
         return self.relaxation.unresolved(inputs[0].lower, inputs[0].upper)
+
+    def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
+        l, u = inputs[0].lower, inputs[0].upper
+        total = torch.zeros_like(l)
+        # Slopes are monotone in the choice, so the extreme choices bound them all.
+        for choice in (None, torch.zeros_like(l), torch.ones_like(l)):
+            lines = self.relaxation.lines(l, u, choice, choice)
+            for slope, intercept in (
+                (lines.lower_slope, lines.lower_intercept),
+                (lines.upper_slope, lines.upper_intercept),
+            ):
+                reach = slope.abs() * sizes[0] + (0.0 if intercept is None else intercept.abs())
+                total = torch.maximum(total, reach)
+        return 2 * (total + 1 + sizes[0] if self.relaxation.kernel_cancels else total)
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         return self.relaxation.initial(inputs[0].lower, inputs[0].upper)

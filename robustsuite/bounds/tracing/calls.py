@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,8 +71,9 @@ class Call:
         except RobustsuiteError:
             raise
         except (AssertionError, AttributeError, TypeError) as error:
-            if not any(map(is_perturbed, (*args[1:], *kwargs.values()))):
-                raise
+            further = _further(self.rule, args, kwargs)
+            if not further or all(further):
+                raise  # a fault of the rule
             raise UnsupportedOperator(
                 f"the bounding rule of '{name_of(self.node)}' at {self.where} cannot have its further arguments "
                 "perturbed; leave the parameters or inputs that they come from unperturbed"
@@ -99,6 +101,14 @@ class Call:
         if self.nested:
             return fx.map_arg(tuple(args), values.__getitem__), fx.map_arg(dict(kwargs), values.__getitem__)
         return [values[a] if isinstance(a, fx.Node) else a for a in args], kwargs
+
+
+def _further(rule: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[bool]:
+    """Say of each perturbed argument after the first whether the rule's signature says that it may be perturbed."""
+    bound = inspect.signature(rule).bind(None, *args, **kwargs)
+    named = list(bound.arguments.items())[2:]  # after the program and the first
+    parameters = bound.signature.parameters
+    return ["Ref" in str(parameters[name].annotation) for name, value in named if is_perturbed(value)]
 
 
 def _is_finer(value: Any, dtype: torch.dtype) -> bool:

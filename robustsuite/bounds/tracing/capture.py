@@ -1,14 +1,16 @@
-"""Checks of what `trace` is given."""
+"""What `trace` is given: its checks, and its operators."""
 
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from robustsuite.arguments import check_kind, described
+from robustsuite.bounds.rules import TABLE
 from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.perturbations import features
 
@@ -79,3 +81,32 @@ def check_capture(module: object, example: object) -> tuple[Tensor, ...]:
             f"'{absent}' of the module is on the device 'meta' and has no values; load its weights first"
         )
     return examples
+
+
+def export(module: nn.Module, examples: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+    """Write a module as a graph of the operators that have bounding rules, as far as torch can take it apart.
+
+    Args:
+        module: in eval mode.
+        examples: one example of each input, shape (1, *input).
+
+    Raises:
+        InvalidInput: torch cannot; the message has its reason.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exported: torch.export.ExportedProgram = torch.export.export(module, examples, strict=False)
+            table = torch.export.default_decompositions()
+            for target in TABLE:
+                table.pop(target, None)
+            exported = exported.run_decompositions(table)
+            return exported
+    except InvalidInput:
+        raise
+    except Exception as error:
+        line = str(error).strip().splitlines()
+        raise InvalidInput(
+            f"the module cannot be captured by torch.export: {line[0] if line else type(error).__name__}; "
+            "control flow must not depend on values of tensors"
+        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,11 +14,10 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from robustsuite import module_state
 from robustsuite.bounds.program import Program, Ref
-from robustsuite.bounds.rules import TABLE
 from robustsuite.bounds.tracing import agreement, separation
 from robustsuite.bounds.tracing.baked import Snapshot, snapshot
 from robustsuite.bounds.tracing.calls import Call, calls_of
-from robustsuite.bounds.tracing.capture import check_capture, check_takes
+from robustsuite.bounds.tracing.capture import check_capture, check_takes, export
 from robustsuite.bounds.tracing.kept import Kept
 from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.perturbations import Region
@@ -213,22 +211,7 @@ def trace(module: nn.Module, example: Tensor | tuple[Tensor, ...], *, sound: boo
     first = tuple(value[:1].clone() for value in examples)
     with module_state.evaluating(module), module_state.kept_buffers(module):
         check_takes(module, first)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                exported = torch.export.export(module, first, strict=False)
-                table = torch.export.default_decompositions()
-                for target in TABLE:
-                    table.pop(target, None)
-                exported = exported.run_decompositions(table)
-        except InvalidInput:
-            raise
-        except Exception as error:
-            line = str(error).strip().splitlines()
-            raise InvalidInput(
-                f"the module cannot be captured by torch.export: {line[0] if line else type(error).__name__}; "
-                "control flow must not depend on values of tensors"
-            ) from error
+        exported = export(module, first)
         signature = exported.graph_signature
         live, constants = {}, {}
         for spec in signature.input_specs:
