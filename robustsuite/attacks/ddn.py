@@ -33,8 +33,8 @@ class DDN(Attack):
 
     Args:
         steps: gradients of each example, >= 1.
-        initial: norm after the first step, in input units, > 0; None: the distance at which the criterion's score would
-            be 0 if it were linear, and 1 with another loss.
+        initial: norm after the first step, in input units, > 0; None: a share of `gamma` more than the distance at which
+            the criterion's score would be 0 if it were linear, and 1 with another loss.
         gamma: how much the norm changes in one step, in (0, 1).
         step_size: of the first step, in input units, > 0; it falls to a hundredth along half a cosine.
         loss: what to raise; None: the criterion's score, which for labels is the margin.
@@ -71,7 +71,7 @@ class DDN(Attack):
             if step == 0:
                 radius = self._first(found)
             else:
-                radius = radius * torch.where(found.met, 1 - self.gamma, 1 + self.gamma)
+                radius = torch.where(found.met, radius * (1 - self.gamma), radius * (1 + self.gamma))
             standing = search.open(index)
             if not bool(standing.all()):
                 index, delta, radius, room = (
@@ -87,10 +87,13 @@ class DDN(Attack):
         search.scores(index, room.project(room.center + delta))
 
     def _first(self, found: Slopes) -> Tensor:
-        if self.initial is not None or self.loss is not None:
-            return torch.full_like(found.score, self.initial or 1.0)
         slope = norm(flat(found.gradient), 2)
-        return torch.where(slope > 0, found.score.abs() / torch.where(slope > 0, slope, 1.0), 1.0)
+        if self.initial is not None or self.loss is not None:
+            return torch.full_like(slope, self.initial or 1.0)
+        known = (slope > 0) & found.score.isfinite()
+        radius = found.score.abs() / torch.where(slope > 0, slope, 1.0)
+        # A little beyond: at the distance itself rounding alone would decide, and with it who shares the batch.
+        return torch.where(known, (1 + self.gamma) * radius, 1.0).to(slope.dtype)
 
 
 def _nowhere_flat(gradient: Tensor, seeds: Tensor, step: int) -> Tensor:

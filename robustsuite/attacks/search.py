@@ -282,7 +282,7 @@ class Search:
         gradient = None
         with torch.set_grad_enabled(differentiate):
             inputs = inputs.requires_grad_(differentiate)
-            outputs = self._outputs(inputs)
+            outputs = self._outputs(inputs.clone())  # a model may change its own copy in place
             score = climbed.score(outputs)
             if differentiate and score.requires_grad:
                 (gradient,) = torch.autograd.grad(score.sum(), inputs, allow_unused=True)
@@ -293,13 +293,14 @@ class Search:
             )
         with torch.no_grad():
             outputs, score = outputs.detach(), score.detach()
+            score = score.masked_fill(score.isnan(), -torch.inf)  # no try is worse
             met = criterion.met(outputs)
             kept = score if climbed is criterion else criterion.score(outputs)
             # A step along NaN would leave the region: such a coordinate stays.
             found = (
                 inputs if gradient is None else gradient.nan_to_num(nan=0.0, posinf=_STEEP, neginf=-_STEEP)
             )
-            return met, kept.nan_to_num(nan=-torch.inf), score, found
+            return met, kept.masked_fill(kept.isnan(), -torch.inf), score, found
 
     def _outputs(self, inputs: Tensor) -> Tensor:
         """Run the model; the first time, on the clean examples, check what it gives."""

@@ -97,7 +97,7 @@ def _nearest(name: str, attack: Attack, access: Access, *threats: Perturbation, 
 
 
 def _surrogate(x: Tensor) -> Tensor:
-    outputs: Tensor = trained()(x)
+    outputs: Tensor = trained()(x.float())  # whatever the attacked model computes in
     return outputs
 
 

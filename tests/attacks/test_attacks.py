@@ -568,3 +568,71 @@ def test_bad_inputs(case: Case) -> None:
         case.attack(trained(), torch.full_like(x, torch.nan), y, case.near)
     with pytest.raises(InvalidInput, match="outside clip"):
         case.attack(trained(), x + 5, y, case.near)
+
+
+@cases
+def test_a_model_may_change_its_input_in_place(case: Case) -> None:
+    """It changes a copy: neither the caller's examples nor what is kept of the tries."""
+
+    def shifting(x: Tensor) -> Tensor:
+        x += 1.0
+        outputs: Tensor = trained()(x - 1.0)
+        return outputs
+
+    def careful(x: Tensor) -> Tensor:
+        outputs: Tensor = trained()((x + 1.0) - 1.0)
+        return outputs
+
+    x, y = examples()
+    clean = x.clone()
+    found, expected = (
+        case.attack(model, x, y, case.near, generator=torch.Generator().manual_seed(0))
+        for model in (shifting, careful)
+    )
+    assert torch.equal(x, clean)
+    assert torch.equal(found.adversarial, expected.adversarial)
+    assert torch.equal(found.success, expected.success)
+
+
+@cases
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_the_inputs_type_is_kept_whatever_the_default(case: Case, dtype: torch.dtype) -> None:
+    weights = _WEIGHTS.to(dtype)
+
+    def model(x: Tensor) -> Tensor:
+        assert x.dtype == dtype
+        return x @ weights
+
+    x = examples()[0].to(dtype)
+    y = model(x).argmax(1)
+    found, again = [], torch.get_default_dtype()
+    for default in (torch.float32, torch.float64):
+        torch.set_default_dtype(default)
+        try:
+            found.append(
+                case.attack(_Bare(model), x, y, case.near, generator=torch.Generator().manual_seed(0))
+            )
+        finally:
+            torch.set_default_dtype(again)
+    assert found[0].adversarial.dtype == found[0].distance.dtype == dtype
+    assert torch.equal(found[0].adversarial, found[1].adversarial)
+
+
+@with_a_budget
+def test_a_try_of_nan_is_the_worst_and_ends_nothing(case: Case) -> None:
+    """Half of the region gives NaN; the wanted class is found in the other half."""
+    x, y = examples()
+
+    def model(x: Tensor) -> Tensor:
+        broken = (x[:, :1] > 0.25).expand(-1, 10)
+        outputs: Tensor = trained()(x)
+        return outputs.masked_fill(broken, torch.nan)
+
+    x[:, 0], goal = 0.1, (y + 1) % 10
+    found = []
+    for asked in (trained(), model):
+        region = case.near.scaled(3)
+        found.append(
+            case.attack(asked, x, Targeted(goal), region, generator=torch.Generator().manual_seed(0))
+        )
+    assert int(found[1].success.sum()) >= 0.5 * int(found[0].success.sum())
