@@ -10,7 +10,7 @@ from robustsuite.arguments import check_callable, check_kind, check_number
 from robustsuite.attacks.access import Access
 from robustsuite.attacks.attack import Attack
 from robustsuite.attacks.criteria import Confident
-from robustsuite.attacks.keepers import Keeper
+from robustsuite.attacks.keepers import FirstSuccess, Keeper, Nearest
 from robustsuite.attacks.models import Model
 from robustsuite.attacks.search import Search
 from robustsuite.errors import InvalidInput
@@ -42,7 +42,9 @@ class InTurn(Attack):
 
     @property
     def keeper(self) -> Keeper:  # type: ignore[override]
-        return self.attacks[0].keeper
+        # One that searches within a radius needs one, whoever comes before it.
+        keepers = [attack.keeper for attack in self.attacks]
+        return next((keeper for keeper in keepers if not isinstance(keeper, Nearest)), keepers[0])
 
     def run(self, search: Search) -> None:
         for number, attack in enumerate(self.attacks):
@@ -118,7 +120,8 @@ class Transfer(Attack):
 
     @property
     def keeper(self) -> Keeper:  # type: ignore[override]
-        return self.attack.keeper
+        # Where no success on a surrogate is enough, none is the nearest: what goes farthest within the radius is tried.
+        return self.attack.keeper if math.isfinite(self.confidence) else FirstSuccess()
 
     def run(self, search: Search) -> None:
         search.begin()

@@ -226,7 +226,8 @@ class Divergence(BatchCriterion):
 
     def score(self, outputs: Tensor) -> Float[Tensor, " rows"]:
         wanted, given = self.reference.detach().log_softmax(1), outputs.log_softmax(1)
-        return (wanted.exp() * (wanted - given)).sum(1)
+        # A class that the reference rules out (a masked logit, -inf) adds nothing.
+        return torch.where(wanted.isneginf(), 0.0, wanted.exp() * (wanted - given)).sum(1)
 
     def select(self, index: Tensor) -> Divergence:
         return Divergence(self.reference[index], self.threshold)

@@ -86,6 +86,10 @@ def test_divergence_is_that_of_the_distributions() -> None:
     )
     torch.testing.assert_close(Divergence(reference).score(LOGITS), expected.sum(1))
     assert not bool(Divergence(reference).met(LOGITS).any())
+    ruled_out = LOGITS.index_fill(1, torch.tensor([2]), -torch.inf)
+    left = Divergence(reference.index_fill(1, torch.tensor([2]), -torch.inf)).score(ruled_out)
+    others = torch.tensor([0, 1, 3])
+    torch.testing.assert_close(left, Divergence(reference[:, others]).score(LOGITS[:, others]))
     x, _ = examples()
     with torch.no_grad():
         clean = trained()(x)
@@ -230,3 +234,35 @@ def test_curves_of_mixed_threats() -> None:
     assert bool((found.standing[2] <= found.standing[0]).all())
     with pytest.raises(InvalidInput, match="perturbations is empty"):
         attacks.curve(trained(), x, y, [], PGD())
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        attacks.InTurn((attacks.DDN(steps=20), PGD(steps=5))),
+        attacks.InTurn((PGD(steps=5), attacks.DDN(steps=20))),
+        attacks.Transfer((trained(),), attacks.DDN(steps=20)),
+    ],
+    ids=["the nearest first", "the nearest last", "transfer"],
+)
+def test_curves_of_attacks_made_of_attacks(attack: attacks.Attack) -> None:
+    """What needs a finite radius gets one, though a part of it would do without."""
+    x, y = examples()
+    radii = [L2(eps, clip=(0, 1)) for eps in (0.3, 0.8, 1.5)]
+    found = attacks.curve(trained(), x, y, radii, attack, generator=torch.Generator().manual_seed(0))
+    apart = [attack(trained(), x, y, ball, generator=torch.Generator().manual_seed(0)) for ball in radii]
+    for row, one in zip(found.standing, apart, strict=True):
+        assert int(row.sum()) <= int((~one.success).sum()) + 2
+    with pytest.raises(InvalidInput, match="searches within a radius"):
+        attack(trained(), x, y, L2(torch.inf, clip=(0, 1)))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [lambda x: (x,), lambda x: x.numpy(), lambda x: x[:, None], lambda x: x[:, :1], lambda x: x[:, 0]],
+    ids=["tuple", "array", "axes", "one class", "numbers"],
+)
+def test_models_without_classes_have_none_to_show(model: Any) -> None:
+    x, y = examples()
+    with pytest.raises(InvalidInput, match="the model gives a .*two classes or more"):
+        attacks.Boundary(max_queries=10)(attacks.labels_only(model), x, y, L2(torch.inf, clip=(0, 1)))
