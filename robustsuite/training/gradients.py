@@ -102,7 +102,9 @@ def _loss(request: Request, batch: Batch, progress: Progress) -> Loss:
         InvalidInput: a label that the model has no output for, or no loss.
     """
     try:
-        loss = request.objective(request.model, batch, progress, request.state)
+        # A copy, for a model may change its input in place, and an update may ask twice.
+        own = replace(batch, x=batch.x.clone())
+        loss = request.objective(request.model, own, progress, request.state)
     except NotANumber:
         raise diverged(progress.step, "the model's output", math.nan) from None
     except IndexError as error:  # torch's own word for a label out of range, on the CPU

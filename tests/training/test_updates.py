@@ -168,3 +168,28 @@ def test_the_same_numbers_are_drawn_again_and_others_when_asked() -> None:
     for first, again, other in zip(answers[::3], answers[1::3], answers[2::3], strict=True):
         assert torch.equal(first, again)
         assert not torch.equal(first, other)
+
+
+def test_a_model_may_change_its_input_in_place() -> None:
+    """An update that asks about a batch twice gets the same one."""
+
+    class Shifted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = toy_model()
+
+        def forward(self, x: Tensor) -> Tensor:
+            x += 1.0
+            outputs: Tensor = self.net(x)
+            return outputs
+
+    class Careful(Shifted):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x.clone())
+
+    first, second = (
+        toy_training(AWP(Descent(Standard())), Run.scratch(), model=model, epochs=1)
+        for model in (Shifted(), Careful())
+    )
+    for p, q in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(p, q)
