@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustsuite import Linf, bounds
+from robustsuite import L2, Linf, bounds
 from robustsuite.bounds.program import Ref
 from robustsuite.bounds.rules import TABLE
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator
@@ -157,8 +157,13 @@ def test_wrong_labels(labels: Tensor, message: str) -> None:
         (None, torch.zeros(2, 5), "region is a Tensor of shape .2, 5."),
         (None, (), "region is an empty tuple"),
         (None, [Linf(0.1).around(torch.zeros(2, 5))], "region is a list of 1; expected .* or a tuple"),
+        (
+            None,
+            L2(0.1).around(torch.zeros(0, 5)),
+            "the region has no examples; expected a batch of at least one",
+        ),
     ],
-    ids=["module", "radius", "perturbation", "tensor", "none", "list"],
+    ids=["module", "radius", "perturbation", "tensor", "none", "list", "no examples"],
 )
 def test_wrong_kinds(method: Method, net: Any, region: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):

@@ -156,6 +156,8 @@ class Graph:
         sizes = {len(region.center) for region in regions}
         if len(sizes) > 1:
             raise InvalidInput(f"regions have batch sizes {sorted(sizes)}; expected one size")
+        if sizes == {0}:
+            raise InvalidInput("the region has no examples; expected a batch of at least one")
         for name, part in self._dropouts:
             if part.training and part.p > 0:
                 raise InvalidInput(
