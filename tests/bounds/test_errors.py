@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustsuite import L2, Linf, bounds
+from robustsuite import Linf, bounds
 from robustsuite.bounds.program import Ref
 from robustsuite.bounds.rules import TABLE
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator

@@ -293,7 +293,7 @@ def test_onnxruntime_is_the_reference_where_it_is_installed(
         asked.append(path)
         return reference
 
-    monkeypatch.setattr("robustsuite.formats.decision.onnxruntime_of", counted)
+    monkeypatch.setattr("robustsuite.commands.deciding.onnxruntime_of", counted)
     assert decide_files(tmp_path / "net.onnx", tmp_path / "p.vnnlib").result is Result.SAT
     assert asked == [tmp_path / "net.onnx"]
     (tmp_path / "broken.onnx").write_bytes(b"broken")

@@ -13,7 +13,7 @@ from robustsuite.bounds.arguments import Regions, check_memory, checked
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.margins import Margins
-from robustsuite.bounds.methods.objectives import as_output, output_forms
+from robustsuite.bounds.methods.objectives import as_output, output_forms, with_alternatives
 from robustsuite.bounds.passes.ascent import alpha_intervals, optimise
 from robustsuite.bounds.passes.backward import from_pairs, in_chunks
 from robustsuite.bounds.passes.problem import MAX_MEMORY, Problem
@@ -78,5 +78,5 @@ def alpha_crown(
 
         both = form.with_negatives() if upper else form
         value = in_chunks(problem, intervals, output, both, improve, keeps_all=True)
-        tight = from_pairs(value.expand(problem.batch, -1), upper=upper)
-        return as_output(net, tight.intersect(cheap), objective)
+        tight = from_pairs(value.expand(problem.batch, -1), upper=upper).intersect(cheap)
+        return as_output(net, with_alternatives(problem, intervals, form, tight, upper=upper), objective)

@@ -70,16 +70,21 @@ def finish(
     if through_nonlinear:
         tight = backward_bounds(problem, intervals, problem.program.output, form, upper=upper)
         cheap = tight.intersect(cheap)
-        if alternatives and _has_alternatives(problem.program):
-            other = backward_bounds(
-                problem, intervals, problem.program.output, form, choose=alternative_choice, upper=upper
-            )
-            cheap = other.intersect(cheap)
+        if alternatives:
+            cheap = with_alternatives(problem, intervals, form, cheap, upper=upper)
     return as_output(net, cheap, objective)
 
 
-def _has_alternatives(program: Program) -> bool:
-    return any(isinstance(step.op, Product | MatrixProduct) for step in program.steps)
+def with_alternatives(
+    problem: Problem, intervals: Sequence[Bounds], form: LinearForm, bounds: Bounds, *, upper: bool
+) -> Bounds:
+    """Intersect bounds of forms of the output with those of the other planes of products, where there are any."""
+    if not any(isinstance(step.op, Product | MatrixProduct) for step in problem.program.steps):
+        return bounds
+    other = backward_bounds(
+        problem, intervals, problem.program.output, form, choose=alternative_choice, upper=upper
+    )
+    return other.intersect(bounds)
 
 
 def output_forms(
