@@ -255,7 +255,10 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
             checkpoints.load(tmp_path / name / folder.name / "checkpoints" / "training.safetensors")
             for name in ("one", "two")
         )
-        ranks = [torch.load(tmp_path / "two" / folder.name / f"{rank}.pt") for rank in (0, 1)]
+        ranks = [
+            checkpoints.load(tmp_path / "two" / folder.name / f"{rank}.safetensors").tensors
+            for rank in (0, 1)
+        ]
         for name, tensor in ranks[0].items():
             assert torch.equal(tensor, ranks[1][name]), (folder.name, name)
         if folder.name != "normed":  # each process has batch statistics of its own

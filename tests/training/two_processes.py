@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from robustsuite.runs import checkpoints
 from robustsuite.runs.run import Run
 from robustsuite.training import (
     AWP,
@@ -69,7 +70,8 @@ def train(name: str, model: nn.Module, update: Update, *, batch_size: int = 25) 
     training = Training(epochs=4, batch_size=batch_size)
     fit(model, update, toy_data(101), training=training, run=run, seed=0)
     run.close()
-    torch.save(model.state_dict(), folder / f"{os.environ.get('RANK', '0')}.pt")
+    rank = os.environ.get("RANK", "0")
+    checkpoints.save(folder / f"{rank}.safetensors", tensors=model.state_dict(), state={})
 
 
 def main() -> None:
