@@ -7,13 +7,13 @@ from robustsuite import lazily
 from .recipes import DEMO, RECIPES
 
 if TYPE_CHECKING:
-    from . import scale
-    from .learning import QLearning
-    from .q_agent import QAgent
-    from .regularizers import ConvexRegularizer, PGDRegularizer
-    from .robustness import Robustness
-    from .sa_dqn import SADQN
-    from .validation import Validation
+    from .algorithms.sa_dqn import SADQN
+    from .recipes.q_agent import QAgent
+    from .regularizers import ConvexRegularizer, PGDRegularizer, SGLDRegularizer
+    from .threat import scale
+    from .training.learning import QLearning
+    from .training.robustness import Robustness
+    from .training.validation import Validation
 
 __all__ = [
     "DEMO",
@@ -24,17 +24,20 @@ __all__ = [
     "QAgent",
     "QLearning",
     "Robustness",
+    "SGLDRegularizer",
     "Validation",
     "scale",
 ]
 
 __getattr__ = lazily.names(
     __name__,
-    learning="QLearning",
-    q_agent="QAgent",
-    regularizers="ConvexRegularizer PGDRegularizer",
-    robustness="Robustness",
-    sa_dqn="SADQN",
-    scale="",
-    validation="Validation",
+    **{
+        "algorithms.sa_dqn": "SADQN",
+        "recipes.q_agent": "QAgent",
+        "regularizers": "ConvexRegularizer PGDRegularizer SGLDRegularizer",
+        "threat.scale": "",
+        "training.learning": "QLearning",
+        "training.robustness": "Robustness",
+        "training.validation": "Validation",
+    },
 )

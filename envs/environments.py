@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 from gymnasium import spaces
 
-from robustsuite.arguments import check_kind, described
+from robustsuite.arguments import check_kind, check_number, described
 from robustsuite.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -37,27 +37,62 @@ def make_many(name: str, count: int, *, seed: int) -> VecEnv:
         return make_vec_env(name, n_envs=count, seed=seed)
 
 
-def check_spaces(env: Any, *, vectors: bool = False) -> None:
-    """Check that an environment shows vectors (or images) and takes one of several actions.
+def lockstep(name: str, count: int, *, seed: int = 0, **options: Any) -> VecEnv:
+    """Make `count` environments side by side for `rollout`: each plays one episode, and rests until all are reset.
+
+    Args:
+        name: gymnasium id.
+        count: >= 1.
+        seed: of the first reset, where `rollout` does not seed.
+        options: of `gymnasium.make`.
+
+    Raises:
+        InvalidInput: gymnasium does not know it, or lacks what it needs.
+    """
+    from .evaluation.lockstep import Lockstep
+
+    check_number("count", count, integer=True, least=1)
+    with _named(name):
+        env = Lockstep([lambda: gym.make(name, **options)] * count)
+        env.seed(seed)
+        return env
+
+
+def check_spaces(env: Any, *, vectors: bool = False, discrete: bool = True) -> None:
+    """Check that an environment shows vectors (or images) and takes actions of one kind.
 
     Args:
         env: an environment of gymnasium, or a `VecEnv`.
         vectors: whether images are refused.
+        discrete: whether it takes one of several actions; else a vector of numbers.
 
     Raises:
         InvalidInput: it is no environment, or has other spaces.
     """
     if not (hasattr(env, "observation_space") and hasattr(env, "action_space")) or isinstance(env, type):
         raise InvalidInput(f"env is {described(env)}; expected a gymnasium id, an environment or a VecEnv")
-    shown, taken = env.observation_space, env.action_space
+    shown = env.observation_space
     kind = "a Box of vectors" if vectors else "a Box of vectors or images"
     if not isinstance(shown, spaces.Box) or (vectors and len(shown.shape) != 1):
         raise InvalidInput(
             f"observations are {_space(shown)}; expected {kind}: put a gymnasium wrapper around it"
         )
-    if not isinstance(taken, spaces.Discrete):
+    check_actions(env.action_space, discrete=discrete)
+
+
+def check_actions(space: object, *, discrete: bool) -> None:
+    """Check that actions are one of several, or vectors of numbers.
+
+    Raises:
+        InvalidInput: they are of another kind.
+    """
+    if discrete and not isinstance(space, spaces.Discrete):
         raise InvalidInput(
-            f"actions are {_space(taken)}; expected Discrete, one of several actions, such as those of CartPole-v1"
+            f"actions are {_space(space)}; expected Discrete, one of several actions, such as those of CartPole-v1"
+        )
+    if not discrete and not (isinstance(space, spaces.Box) and len(space.shape) == 1):
+        raise InvalidInput(
+            f"actions are {_space(space)}; expected a Box of vectors, such as those of Pendulum-v1"
         )
 
 

@@ -13,19 +13,20 @@ from torch import nn
 
 from robustsuite import L0, L1, L2, Box, Linf, Substitutions, attacks, bounds, data, recipes, seeding
 from robustsuite.attacks import FGSM, PGD, Divergence, Targeted, losses
-from robustsuite.envs import agents, scale
+from robustsuite.envs import environments, policies, scale
+from robustsuite.envs.algorithms.sa_dqn import SADQN
 from robustsuite.envs.attacks import MinQ, PGDOnQ, TowardAction
-from robustsuite.envs.certificates import certified_actions
-from robustsuite.envs.evaluation import AgentEvaluation, evaluate
-from robustsuite.envs.learning import QLearning
-from robustsuite.envs.observation import ObservationAttack
-from robustsuite.envs.q_function import QFunction
+from robustsuite.envs.certificates.actions import certified_actions
+from robustsuite.envs.evaluation.evaluate import AgentEvaluation, evaluate
+from robustsuite.envs.evaluation.rollout import rollout
+from robustsuite.envs.policies import Agent, QFunction, sb3
 from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
-from robustsuite.envs.robustness import Robustness
-from robustsuite.envs.rollout import rollout
-from robustsuite.envs.sa_dqn import SADQN
+from robustsuite.envs.streams import Streams
 from robustsuite.envs.tabular import TabularMDP
-from robustsuite.envs.validation import Validation
+from robustsuite.envs.threat.observation_attack import ObservationAttack
+from robustsuite.envs.training.learning import QLearning
+from robustsuite.envs.training.robustness import Robustness
+from robustsuite.envs.training.validation import Validation
 from robustsuite.evaluation import ACCURACY, Evaluation, Identity
 from robustsuite.nlp import LSTMPooling, MeanPooling, SentenceClassifier, Vocabulary, WordLinf, load_text
 from robustsuite.report import page, statistics
@@ -434,9 +435,9 @@ def _files(folder: Path) -> dict[str, Call]:
 def _envs(folder: Path) -> dict[str, Call]:
     import gymnasium as gym
 
-    agent = agents.build("CartPole-v1", (4, 8, 2))
-    q, ball, states = agent.q_function(), scale.ball(0.1, (1.0,) * 4), torch.zeros(2, 4)
-    noise = seeding.generator(0)
+    agent = Agent(env="CartPole-v1", policy=QFunction(policies.MLP(sizes=(4, 8, 2)).build(), 2))
+    q, ball, states = agent.policy, scale.ball(0.1, (1.0,) * 4), torch.zeros(2, 4)
+    streams = Streams(0, episodes=range(2))
     tiny: dict[str, Any] = {"buffer_size": 10, "device": "cpu"}
     made: dict[str, tuple[Any, ...]] = {
         "Pendulum": ("MlpPolicy", "Pendulum-v1"), "FrozenLake": ("MlpPolicy", "FrozenLake-v1"), "an unknown id": ("MlpPolicy", "Nope-v0"),
@@ -453,8 +454,12 @@ def _envs(folder: Path) -> dict[str, Call]:
     def saved() -> SADQN:
         return SADQN("MlpPolicy", "CartPole-v1", **tiny)
 
+    def play(env: str = "CartPole-v1", who: Any = agent, **options: Any) -> object:
+        given: dict[str, Any] = {"episodes": 1, "seed": 0} | options
+        return rollout(who, environments.lockstep(env, 1), **given)
+
     def attacked(**changes: Any) -> object:
-        given: dict[str, Any] = {"adversary": PGDOnQ(), "perturbation": ball, "q": q} | changes
+        given: dict[str, Any] = {"adversary": PGDOnQ(), "perturbation": ball, "policy": q} | changes
         return ObservationAttack(gym.make(given.pop("env", "CartPole-v1")), **given)
 
     return {
@@ -478,7 +483,7 @@ def _envs(folder: Path) -> dict[str, Call]:
         "PGDOnQ, steps 0": lambda: PGDOnQ(steps=0),
         "MinQ, steps of a text": lambda: MinQ(steps=_any("10")),
         "TowardAction -1": lambda: TowardAction(action=-1),
-        "TowardAction that there is not": lambda: TowardAction(action=7)(q, states, ball, generator=noise),
+        "TowardAction that there is not": lambda: TowardAction(action=7).start(q, ball, streams),
         "QLearning, gamma NaN": lambda: QLearning(gamma=_NAN),
         "QLearning, hidden of a number": lambda: QLearning(hidden=_any(64)),
         "QLearning on Pendulum": lambda: QLearning().build("Pendulum-v1", robustness=Robustness(), seed=0),
@@ -490,27 +495,27 @@ def _envs(folder: Path) -> dict[str, Call]:
         "ball, std of a number": lambda: scale.ball(0.1, _any(1.0)),
         "published of an unknown id": lambda: scale.published("Pong-v5"),
         "measured of a list": lambda: scale.measured(_any([[1.0], [2.0]])),
-        "rollout on an unknown id": lambda: rollout(q, "Nope-v0", [0]),
-        "rollout on Pendulum": lambda: rollout(q, "Pendulum-v1", [0]),
-        "rollout of another agent": lambda: rollout(q, "Acrobot-v1", [0]),
-        "rollout of a module": lambda: rollout(_any(nn.Linear(4, 2)), "CartPole-v1", [0]),
-        "rollout without seeds": lambda: rollout(q, "CartPole-v1", []),
-        "rollout with seed -1": lambda: rollout(q, "CartPole-v1", [-1]),
-        "rollout with an adversary and no balls": lambda: rollout(q, "CartPole-v1", [0], adversary=PGDOnQ()),
+        "rollout on an unknown id": lambda: play("Nope-v0"),
+        "rollout on Pendulum": lambda: play("Pendulum-v1"),
+        "rollout of another agent": lambda: play("Acrobot-v1"),
+        "rollout of a module": lambda: play(who=nn.Linear(4, 2)),
+        "rollout of no episodes": lambda: play(episodes=0),
+        "rollout with seed -1": lambda: play(seed=-1),
+        "rollout with an adversary and no balls": lambda: play(adversary=PGDOnQ()),
         "ObservationAttack on FrozenLake": lambda: attacked(env="FrozenLake-v1"),
         "ObservationAttack within a radius": lambda: attacked(perturbation=0.1),
         "ObservationAttack by a name": lambda: attacked(adversary="pgd"),
-        "ObservationAttack of a module": lambda: attacked(q=nn.Linear(4, 2)),
+        "ObservationAttack of a module": lambda: attacked(policy=nn.Linear(4, 2)),
         "evaluate of a module": lambda: evaluate(_any(nn.Linear(4, 2)), AgentEvaluation(), subject="", seed=0),
         "TabularMDP of NaN": lambda: TabularMDP(np.ones((1, 1, 1)), np.full((1, 1, 1), _NAN), np.ones((1, 1), bool), 0.5),
         "TabularMDP of lists": lambda: TabularMDP(_any([[[1.0]]]), _any([[[1.0]]]), _any([[True]]), 0.5),
         "TabularMDP, gamma 1": lambda: TabularMDP(np.ones((1, 1, 1)), np.ones((1, 1, 1)), np.ones((1, 1), bool), 1.0),
         "QFunction of one action": lambda: QFunction(nn.Linear(4, 1), 1),
         "QFunction of a function": lambda: QFunction(_any(torch.relu), 2),
-        "an agent of no actions": lambda: agents.build("CartPole-v1", (4,)),
-        "an agent of width 0": lambda: agents.build("CartPole-v1", (4, 0, 2)),
-        "an agent of another activation": lambda: agents.build("CartPole-v1", (4, 2), activation="gelu"),
-        "an agent of a module": lambda: agents.from_dqn(_any(nn.Linear(4, 2)), "CartPole-v1"),
+        "an agent of no actions": lambda: policies.MLP(sizes=(4,)),
+        "an agent of width 0": lambda: policies.MLP(sizes=(4, 0, 2)),
+        "an agent of another activation": lambda: policies.MLP(sizes=(4, 2), activation="gelu"),
+        "an agent of a module": lambda: sb3.convert(_any(nn.Linear(4, 2)), "CartPole-v1"),
         "certified_actions within a radius": lambda: certified_actions(q, states, _any(0.1)),
         "certified_actions of no states": lambda: certified_actions(q, states[:0], ball),
         "certified_actions of an array": lambda: certified_actions(q, _any(states.numpy()), ball),

@@ -12,12 +12,14 @@ from robustsuite import attacks
 from robustsuite.arguments import check_fields
 from robustsuite.attacks import Targeted
 from robustsuite.perturbations import Perturbation
+from robustsuite.seeding import ExampleSeeds
 
-from ..q_function import QFunction
+from ..policies.policy import Policy
+from .adversary import Memoryless, check_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MinQ:
+class MinQ(Memoryless):
     """Minimise the true value of the shown state's greedy action, ``Q(s, argmax_a Q(s^, a))``.
 
     PGD toward the least valued action first; where it fails, toward the next one, and so on up to (not including) the
@@ -38,22 +40,25 @@ class MinQ:
     def name(self) -> str:
         return "min-Q"
 
-    def __call__(
+    def check(self, policy: Policy) -> None:
+        """See `Memoryless`."""
+        check_values(self, policy)
+
+    def shown(
         self,
-        q: QFunction,
+        policy: Policy,
         states: Float[Tensor, "batch *observation"],
         perturbation: Perturbation,
-        *,
-        generator: torch.Generator,
+        seeds: ExampleSeeds,
     ) -> Float[Tensor, "batch *observation"]:
         with torch.no_grad():
-            order = q(states).argsort(dim=1)
+            order = policy(states).argsort(dim=1)
         shown = states.detach().clone()
         standing = torch.ones(len(states), dtype=torch.bool, device=states.device)
-        for rank in range(q.actions - 1):
+        for rank in range(order.shape[1] - 1):
             wanted = order[:, rank]
             attack = attacks.PGD(steps=self.steps)
-            result = attack(q.network, states, Targeted(wanted), perturbation, generator=generator)
+            result = attack(policy.network, states, Targeted(wanted), perturbation, generator=seeds)
             reached = result.success & standing
             shown[reached] = result.adversarial[reached]
             standing &= ~result.success

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from robustsuite import attacks
 from robustsuite.arguments import check_fields
 from robustsuite.perturbations import Perturbation
+from robustsuite.seeding import ExampleSeeds
 
-from ..q_function import QFunction
+from ..policies.policy import Policy
+from .adversary import Memoryless, check_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PGDOnQ:
+class PGDOnQ(Memoryless):
     """Maximise ``max_{a != a*} Q(s^, a) - Q(s^, a*)`` over B(s), with a* the greedy action at s.
 
     Source: Zhang et al. 2020, section 4 (attack on DQN).
@@ -40,14 +41,17 @@ class PGDOnQ:
     def name(self) -> str:
         return "PGD on Q"
 
-    def __call__(
+    def check(self, policy: Policy) -> None:
+        """See `Memoryless`."""
+        check_values(self, policy)
+
+    def shown(
         self,
-        q: QFunction,
+        policy: Policy,
         states: Float[Tensor, "batch *observation"],
         perturbation: Perturbation,
-        *,
-        generator: torch.Generator,
+        seeds: ExampleSeeds,
     ) -> Float[Tensor, "batch *observation"]:
         attack = attacks.PGD(steps=self.steps, restarts=self.restarts)
-        result = attack(q.network, states, q.greedy(states), perturbation, generator=generator)
+        result = attack(policy.network, states, policy.act(states), perturbation, generator=seeds)
         return result.adversarial

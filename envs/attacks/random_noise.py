@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from robustsuite.perturbations import Perturbation
+from robustsuite.seeding import ExampleSeeds
 
-from ..q_function import QFunction
+from ..policies.policy import Policy
+from .adversary import Memoryless
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RandomNoise:
+class RandomNoise(Memoryless):
     """Show a state drawn uniformly from B(s)."""
 
     @property
     def name(self) -> str:
         return "random noise"
 
-    def __call__(
+    def shown(
         self,
-        q: QFunction,
+        policy: Policy,
         states: Float[Tensor, "batch *observation"],
         perturbation: Perturbation,
-        *,
-        generator: torch.Generator,
+        seeds: ExampleSeeds,
     ) -> Float[Tensor, "batch *observation"]:
-        return perturbation.around(states).sample(generator=generator)
+        return perturbation.around(states).sample_seeded(seeds.seeds)

@@ -17,12 +17,14 @@ from robustsuite.arguments import check_fields
 from robustsuite.attacks import Targeted
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
+from robustsuite.seeding import ExampleSeeds
 
-from ..q_function import QFunction
+from ..policies.policy import Policy
+from .adversary import Memoryless, check_values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TowardAction:
+class TowardAction(Memoryless):
     """Maximise ``Q(s^, action) - max_{a != action} Q(s^, a)`` over B(s) by PGD.
 
     Args:
@@ -41,20 +43,23 @@ class TowardAction:
     def name(self) -> str:
         return f"toward action {self.action}"
 
-    def __call__(
+    def check(self, policy: Policy) -> None:
+        """See `Memoryless`."""
+        values = check_values(self, policy)
+        if self.action >= values.actions:
+            raise InvalidInput(
+                f"the wanted action is {self.action}; expected one of the agent's, 0..{values.actions - 1}"
+            )
+
+    def shown(
         self,
-        q: QFunction,
+        policy: Policy,
         states: Float[Tensor, "batch *observation"],
         perturbation: Perturbation,
-        *,
-        generator: torch.Generator,
+        seeds: ExampleSeeds,
     ) -> Float[Tensor, "batch *observation"]:
-        if self.action >= q.actions:
-            raise InvalidInput(
-                f"the wanted action is {self.action}; expected one of the agent's, 0..{q.actions - 1}"
-            )
-        if bool((q.greedy(states) == self.action).all()):
+        if bool((policy.act(states) == self.action).all()):
             return states.detach().clone()
         wanted = torch.full((len(states),), self.action, device=states.device)
         attack = attacks.PGD(steps=self.steps)
-        return attack(q.network, states, Targeted(wanted), perturbation, generator=generator).adversarial
+        return attack(policy.network, states, Targeted(wanted), perturbation, generator=seeds).adversarial

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -35,9 +35,14 @@ class Criterion(Protocol):
 
 
 class BatchCriterion(ABC):
-    """What the suite's criteria share: ``a & b``, checks before the first query, and other losses in place of the score."""
+    """What the suite's criteria share: ``a & b``, checks before the first query, and other losses in place of the score.
+
+    Attributes:
+        least_outputs: numbers that a model must give for each row: two classes, or less for what is not about classes.
+    """
 
     __slots__ = ()
+    least_outputs: ClassVar[int] = 2
 
     @abstractmethod
     def met(self, outputs: Tensor) -> Bool[Tensor, " rows"]:

@@ -19,13 +19,14 @@ class NotANumber(InvalidInput, ArithmeticError):
     """A model gives NaN where nothing was perturbed: there is no class to attack."""
 
 
-def first_outputs(model: Model, inputs: Tensor, *, numbers: bool = False) -> Tensor:
+def first_outputs(model: Model, inputs: Tensor, *, numbers: bool = False, least: int = 2) -> Tensor:
     """Run a model for the first time, and check what it gives.
 
     Args:
         model: the model.
         inputs: clean examples.
         numbers: whether class numbers (batch,) will do too.
+        least: numbers that an output must have, >= 1: two classes, or one coordinate of an action.
 
     Raises:
         InvalidInput: it does not take such inputs, or gives something else than scores (batch, classes).
@@ -46,7 +47,7 @@ def first_outputs(model: Model, inputs: Tensor, *, numbers: bool = False) -> Ten
     if isinstance(outputs, Tensor) and len(outputs.shape) > 0 and len(outputs) == len(inputs):
         if numbers and outputs.dim() == 1 and not (outputs.is_floating_point() or outputs.is_complex()):
             return outputs
-        if outputs.dim() == 2 and outputs.shape[1] > 1 and outputs.is_floating_point():
+        if outputs.dim() == 2 and outputs.shape[1] >= least and outputs.is_floating_point():
             bad = outputs.detach().isnan().any(1)
             if bool(bad.any()):
                 raise NotANumber(

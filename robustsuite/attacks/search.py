@@ -307,7 +307,8 @@ class Search:
         state = self._state
         if state.answers is not None:
             return self._model(inputs)
-        outputs = first_outputs(self._model, inputs, numbers=True)
+        least = getattr(self._criterion, "least_outputs", 2)
+        outputs = first_outputs(self._model, inputs, numbers=True, least=least)
         if outputs.dim() == 1 and self._access > Access.DECISIONS:
             raise InvalidInput(
                 f"{self._who} asks for {self._access.name.lower()}, and the model gives class numbers; expected scores "

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
-from robustsuite.envs import agents, scale
-from robustsuite.envs.agents import Agent
+from robustsuite.envs import scale
+from robustsuite.envs.algorithms.sa_dqn import SADQN
 from robustsuite.envs.attacks import Adversary, MinQ, PGDOnQ, RandomNoise, TowardAction
+from robustsuite.envs.policies import MLP, Agent, Deterministic, Gaussian, Policy, QFunction
 from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
-from robustsuite.envs.robustness import Robustness
-from robustsuite.envs.sa_dqn import SADQN
+from robustsuite.envs.streams import Streams
+from robustsuite.envs.training.robustness import Robustness
+from robustsuite.perturbations import Perturbation
 from robustsuite.training import Constant, Linear
 
 STD = scale.published("CartPole-v1")
@@ -64,14 +66,39 @@ ADVERSARIES: list[Adversary] = [
 ]
 
 
+def q_agent(sizes: tuple[int, ...], env: str = "CartPole-v1", *, activation: str = "relu") -> Agent:
+    """Give an agent with fresh weights, whose radii count in the deviations of its environment."""
+    network = MLP(sizes=sizes, activation=activation).build()
+    return Agent(env=env, policy=QFunction(network, sizes[-1]), deviations=scale.published(env))
+
+
+def deterministic(states: int = 4, actions: int = 2) -> Deterministic:
+    """Give a deterministic policy with fresh weights."""
+    return Deterministic(MLP(sizes=(states, 16, 16, actions), squashed=True).build())
+
+
+def gaussian(states: int = 4, actions: int = 2) -> Gaussian:
+    """Give a Gaussian policy with fresh weights."""
+    network = MLP(sizes=(states, 16, 16, actions), activation="tanh").build()
+    return Gaussian(network, torch.linspace(-1.0, 0.5, actions))
+
+
+def shown(
+    adversary: Adversary, policy: Policy, states: torch.Tensor, perturbation: Perturbation, *, seed: int = 0
+) -> torch.Tensor:
+    """Give what an adversary shows at the first step of episodes that are told apart by their place."""
+    attacker = adversary.start(policy, perturbation, Streams(seed, episodes=range(len(states))))
+    return attacker.show(states, torch.ones(len(states), dtype=torch.bool))
+
+
 def controller() -> Agent:
     """Give an agent that balances CartPole: it pushes right where ``z = theta + 0.3 theta' + ... > 0``.
 
     Q(right) = relu(z), Q(left) = relu(-z): the margin is |z|, so its certificates are known in closed form.
     """
-    agent = agents.build("CartPole-v1", (4, 2, 2))
+    agent = q_agent((4, 2, 2))
     weights = torch.tensor([0.05, 0.1, 1.0, 0.3])
-    agent.network.load_state_dict(
+    agent.policy.network.load_state_dict(
         {
             "0.weight": torch.stack([-weights, weights]),
             "0.bias": torch.zeros(2),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from robustsuite.envs import agents
+from robustsuite.envs.policies import MLP, sb3
+from robustsuite.envs.policies import agent as agents
 from robustsuite.errors import CheckpointError, InvalidInput
 from robustsuite.runs import checkpoints
 
@@ -19,25 +20,25 @@ def test_round_trip(tmp_path: Path) -> None:
     agents.save(controller(), tmp_path / "agent.safetensors")
     again = agents.load(tmp_path / "agent.safetensors")
     states = torch.randn(10, 4)
-    assert (again.env, again.sizes) == ("CartPole-v1", (4, 2, 2))
-    assert torch.equal(again.network(states), controller().network(states))
+    assert (again.env, again.deviations) == ("CartPole-v1", controller().deviations)
+    assert torch.equal(again.policy(states), controller().policy(states))
 
 
 def test_acts_as_the_algorithm_it_was_copied_from() -> None:
     model = ALGORITHMS[0].build().learn(100)
-    agent = agents.from_dqn(model, "CartPole-v1")
+    agent = sb3.convert(model, "CartPole-v1")
     states = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     actions, _ = model.predict(states, deterministic=True)
-    np.testing.assert_array_equal(agent.q_function().greedy(torch.from_numpy(states)).numpy(), actions)
+    np.testing.assert_array_equal(agent.policy.act(torch.from_numpy(states)).numpy(), actions)
     model.learn(100)
-    kept, trained = next(agent.network.parameters()), next(model.q_net.parameters())
+    kept, trained = next(agent.policy.network.parameters()), next(model.q_net.parameters())
     assert not torch.equal(kept, trained)
 
 
 def test_tanh_networks_are_kept() -> None:
     model = ALGORITHMS[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.Tanh})
-    agent = agents.from_checkpoint(agents.from_dqn(model, "CartPole-v1").checkpoint())
-    assert isinstance(agent.network[1], torch.nn.Tanh)
+    agent = agents.from_checkpoint(sb3.convert(model, "CartPole-v1").checkpoint())
+    assert any(isinstance(layer, torch.nn.Tanh) for layer in agent.policy.network.modules())
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -58,7 +59,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 def test_other_networks_are_refused() -> None:
     with pytest.raises(InvalidInput, match="activation is 'gelu'"):
-        agents.build("CartPole-v1", (4, 8, 2), activation="gelu")
+        MLP(sizes=(4, 8, 2), activation="gelu")
     model = ALGORITHMS[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.GELU})
     with pytest.raises(InvalidInput, match=r"\['GELU'\]"):
-        agents.from_dqn(model, "CartPole-v1")
+        sb3.convert(model, "CartPole-v1")

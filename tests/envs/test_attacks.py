@@ -6,34 +6,35 @@ import pytest
 import torch
 
 from robustsuite import seeding
-from robustsuite.envs import agents, attacks, scale
+from robustsuite.envs import attacks, scale
 from robustsuite.envs.attacks import Adversary, MinQ, PGDOnQ, RandomNoise, TowardAction, ensure_inside
 from robustsuite.errors import InvalidInput
 
-from .cases import ADVERSARIES, STD, controller
+from .cases import ADVERSARIES, STD, controller, q_agent, shown
 
+NOT_ADVERSARIES = {"Adversary", "Attacker", "Memoryless", "ensure_inside"}
 STATES = torch.tensor([[1.5, -2.0, 0.1, 1.0], [0.0, 0.0, 0.02, -0.1], [-2.0, 1.0, -0.15, 2.0]])
 
 
 def test_every_adversary_has_a_case() -> None:
-    public = {name for name in attacks.__all__ if name not in {"Adversary", "ensure_inside"}}
+    public = {name for name in attacks.__all__ if name not in NOT_ADVERSARIES}
     assert public == {type(adversary).__name__ for adversary in ADVERSARIES}
 
 
 @pytest.mark.parametrize("adversary", ADVERSARIES, ids=str)
 @pytest.mark.parametrize("eps", [0.0, 0.05, 0.5])
 def test_stays_in_the_budget(adversary: Adversary, eps: float) -> None:
-    q = controller().q_function()
-    shown = adversary(q, STATES, scale.ball(eps, STD), generator=seeding.generator(0))
-    assert shown.shape == STATES.shape
-    assert ((shown - STATES).abs() / torch.tensor(STD)).max() <= eps + 1e-5
+    q = controller().policy
+    seen = shown(adversary, q, STATES, scale.ball(eps, STD))
+    assert seen.shape == STATES.shape
+    assert ((seen - STATES).abs() / torch.tensor(STD)).max() <= eps + 1e-5
 
 
 @pytest.mark.parametrize("adversary", ADVERSARIES, ids=str)
 def test_same_seed_same_states_and_nothing_else_changes(adversary: Adversary) -> None:
-    q, before = controller().q_function(), STATES.clone()
+    q, before = controller().policy, STATES.clone()
     ball = scale.ball(0.3, STD)
-    one, two = (adversary(q, STATES, ball, generator=seeding.generator(3)) for _ in range(2))
+    one, two = (shown(adversary, q, STATES, ball, seed=3) for _ in range(2))
     assert torch.equal(one, two)
     assert torch.equal(STATES, before)
     assert all(p.grad is None and p.requires_grad for p in q.network.parameters())
@@ -42,12 +43,11 @@ def test_same_seed_same_states_and_nothing_else_changes(adversary: Adversary) ->
 @pytest.mark.parametrize("adversary", [PGDOnQ(), MinQ(), TowardAction(action=1)], ids=str)
 def test_flips_exactly_what_can_be_flipped(adversary: Adversary) -> None:
     """The margin of the controller is |w.s|, so an action can be flipped where |w.s| < w.eps."""
-    q, stream = controller().q_function(), seeding.generator(0)
+    q, stream = controller().policy, seeding.generator(0)
     states = torch.randn(200, 4, generator=stream) * torch.tensor([1.0, 1.0, 0.1, 0.3])
     slope, eps = torch.tensor([0.05, 0.1, 1.0, 0.3]), 0.2 * torch.tensor(STD)
     value, reach = states @ slope, float(slope @ eps)
-    shown = adversary(q, states, scale.ball(0.2, STD), generator=stream)
-    flipped = q.greedy(shown) != q.greedy(states)
+    flipped = q.act(shown(adversary, q, states, scale.ball(0.2, STD))) != q.act(states)
     can = value.abs() < reach - 1e-4
     if isinstance(adversary, TowardAction):
         can &= value < 0
@@ -57,23 +57,23 @@ def test_flips_exactly_what_can_be_flipped(adversary: Adversary) -> None:
 
 def test_min_q_takes_the_worst_action_that_it_can_reach() -> None:
     torch.manual_seed(0)
-    q = agents.build("CartPole-v1", (4, 16, 5)).q_function()
+    q = q_agent((4, 16, 5)).policy
     states, ball = torch.randn(40, 4), scale.ball(1.0, STD)
-    worst = MinQ(steps=20)(q, states, ball, generator=seeding.generator(0))
-    plain = PGDOnQ(steps=20)(q, states, ball, generator=seeding.generator(0))
+    worst = shown(MinQ(steps=20), q, states, ball)
+    plain = shown(PGDOnQ(steps=20), q, states, ball)
 
-    def true_value(shown: torch.Tensor) -> torch.Tensor:
-        return q(states).gather(1, q.greedy(shown)[:, None]).mean()
+    def true_value(seen: torch.Tensor) -> torch.Tensor:
+        return q(states).gather(1, q.act(seen)[:, None]).mean()
 
     assert true_value(worst) < true_value(plain) < true_value(states)
 
 
 def test_an_adversary_that_leaves_its_budget_is_named() -> None:
     ball = scale.ball(0.1, STD)
-    shown = STATES.clone()
-    shown[1, 3] += 0.1 * STD[3] + 1e-3
+    seen = STATES.clone()
+    seen[1, 3] += 0.1 * STD[3] + 1e-3
     with pytest.raises(InvalidInput, match=r"adversary 'greedy' left Linf_std\(0.1\) at state 1"):
-        ensure_inside(shown, STATES, ball, name="greedy")
+        ensure_inside(seen, STATES, ball, name="greedy")
     with pytest.raises(InvalidInput, match="shape"):
         ensure_inside(STATES[:1], STATES, ball, name="short")
 
@@ -82,9 +82,7 @@ def test_wrong_settings_are_refused() -> None:
     with pytest.raises(InvalidInput, match="steps is 0"):
         PGDOnQ(steps=0)
     with pytest.raises(InvalidInput, match="wanted action is 7"):
-        TowardAction(action=7)(
-            controller().q_function(), STATES, scale.ball(0.1, STD), generator=seeding.generator(0)
-        )
+        shown(TowardAction(action=7), controller().policy, STATES, scale.ball(0.1, STD))
     with pytest.raises(InvalidInput, match="eps is -1"):
         scale.ball(-1.0, STD)
     with pytest.raises(InvalidInput, match="no standard deviations are known for 'Pong-v5'"):
@@ -92,8 +90,7 @@ def test_wrong_settings_are_refused() -> None:
 
 
 def test_random_noise_fills_the_ball() -> None:
-    q, zeros = controller().q_function(), torch.zeros(4000, 4)
-    shown = RandomNoise()(q, zeros, scale.ball(0.5, STD), generator=seeding.generator(0))
-    unit = shown / (0.5 * torch.tensor(STD))
+    q, zeros = controller().policy, torch.zeros(4000, 4)
+    unit = shown(RandomNoise(), q, zeros, scale.ball(0.5, STD)) / (0.5 * torch.tensor(STD))
     torch.testing.assert_close(unit.mean(0), torch.zeros(4), atol=0.05, rtol=0)
     torch.testing.assert_close(unit.std(0), torch.full((4,), 3**-0.5), atol=0.03, rtol=0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,13 +12,15 @@ import torch
 
 from robustsuite.envs import scale
 from robustsuite.envs.attacks import Adversary, PGDOnQ, RandomNoise, TowardAction
-from robustsuite.envs.evaluation import STRONGEST, AgentEvaluation, evaluate, share_of_steps
-from robustsuite.envs.q_function import QFunction
-from robustsuite.envs.rollout import rollout
+from robustsuite.envs.attacks.adversary import Memoryless
+from robustsuite.envs.environments import lockstep
+from robustsuite.envs.evaluation.evaluate import STRONGEST, AgentEvaluation, evaluate, share_of_steps
+from robustsuite.envs.evaluation.rollout import Rollout, rollout
+from robustsuite.envs.policies import Policy
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
 from robustsuite.runs.records import Record
-from robustsuite.seeding import generator
+from robustsuite.seeding import ExampleSeeds
 
 from .cases import STD, controller
 
@@ -27,6 +31,26 @@ ADVERSARIES: tuple[Adversary, ...] = (RandomNoise(), PGDOnQ(steps=2), TowardActi
 def records() -> list[Record]:
     evaluation = AgentEvaluation(episodes=3, eps=(0.05, 0.5), adversaries=ADVERSARIES, details=True)
     return evaluate(controller(), evaluation, subject="controller", seed=0, recipe="none")
+
+
+def play(
+    episodes: int,
+    *,
+    side_by_side: int | None = None,
+    first: int = 7,
+    adversary: Adversary | None = None,
+    eps: float = 0.1,
+    env_name: str = "CartPole-v1",
+) -> Rollout:
+    with closing(lockstep(env_name, side_by_side or max(episodes, 1))) as env:
+        return rollout(
+            controller(),
+            env,
+            episodes=episodes,
+            seed=first,
+            adversary=adversary,
+            perturbation=scale.ball(eps, STD) if adversary else None,
+        )
 
 
 def value(records: list[Record], metric: str, perturbation: str, method: str) -> float:
@@ -80,7 +104,7 @@ def test_same_seed_same_records(records: list[Record]) -> None:
 
 
 def test_the_share_of_steps_weighs_steps_not_episodes() -> None:
-    played = rollout(controller().q_function(), "CartPole-v1", [0, 1])
+    played = play(2)
     flags = np.zeros(len(played.episode), dtype=bool)
     flags[: len(flags) // 4] = True
     estimate = share_of_steps(flags, played)
@@ -90,48 +114,47 @@ def test_the_share_of_steps_weighs_steps_not_episodes() -> None:
         share_of_steps(flags[:-1], played)
 
 
-def test_one_batch_holds_a_whole_curve() -> None:
-    """Episodes with balls of their own in one batch end as they do alone (a deterministic adversary)."""
+@dataclass(frozen=True)
+class Shift(Memoryless):
+    """Show the upper corner."""
 
-    class Shift:
-        name = "shift"
+    name = "shift"
 
-        def __call__(
-            self,
-            q: QFunction,
-            states: torch.Tensor,
-            perturbation: Perturbation,
-            *,
-            generator: torch.Generator,
-        ) -> torch.Tensor:
-            return perturbation.around(states).upper
+    def shown(
+        self, policy: Policy, states: torch.Tensor, perturbation: Perturbation, seeds: ExampleSeeds
+    ) -> torch.Tensor:
+        return perturbation.around(states).upper
 
-    q, balls = controller().q_function(), [scale.ball(eps, STD) for eps in (0.1, 0.8)]
-    together = rollout(
-        q, "CartPole-v1", [7, 7], adversary=Shift(), perturbations=balls, generator=generator(0)
-    )
-    for index, ball in enumerate(balls):
-        alone = rollout(
-            q, "CartPole-v1", [7], adversary=Shift(), perturbations=[ball], generator=generator(0)
-        )
-        assert together.returns[index] == alone.returns[0]
-    assert together.returns[0] != together.returns[1]
+
+def test_an_episode_does_not_depend_on_what_else_is_played() -> None:
+    """Neither on the episodes beside it nor on the rounds they are played in, random numbers included."""
+    for adversary in (RandomNoise(), Shift(), PGDOnQ(steps=2)):
+        together = play(5, adversary=adversary, eps=0.3)
+        in_rounds = play(5, side_by_side=2, adversary=adversary, eps=0.3)
+        np.testing.assert_array_equal(together.returns, in_rounds.returns)
+        later = play(2, first=10, adversary=adversary, eps=0.3)
+        np.testing.assert_array_equal(together.returns[3:], later.returns)
+    assert play(1, adversary=Shift(), eps=0.1).returns[0] != play(1, adversary=Shift(), eps=0.8).returns[0]
 
 
 def test_the_callers_threads_are_given_back() -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    rollout(controller().q_function(), "CartPole-v1", [0])
+    play(1)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(before)
 
 
 def test_wrong_calls_are_refused() -> None:
-    q = controller().q_function()
-    with pytest.raises(InvalidInput, match="got no seeds"):
-        rollout(q, "CartPole-v1", [])
-    with pytest.raises(InvalidInput, match="0 balls for 1 episodes and no generator"):
-        rollout(q, "CartPole-v1", [0], adversary=RandomNoise())
+    with pytest.raises(InvalidInput, match="episodes is 0"):
+        play(0)
+    with (
+        pytest.raises(InvalidInput, match="perturbation is None"),
+        closing(lockstep("CartPole-v1", 1)) as env,
+    ):
+        rollout(controller(), env, episodes=1, seed=0, adversary=RandomNoise())
+    with pytest.raises(InvalidInput, match="expected the environment that it was trained on"):
+        play(1, env_name="Pendulum-v1")
     with pytest.raises(InvalidInput, match="eps is (0.0|inf); expected a number > 0"):
         AgentEvaluation(eps=(0.0,))
     with pytest.raises(InvalidInput, match="eps is (0.0|inf); expected a number > 0"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,14 +11,15 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
-from robustsuite.envs import agents, scale
+from robustsuite.envs import scale
 from robustsuite.envs.attacks import Adversary, RandomNoise
-from robustsuite.envs.observation import ObservationAttack
-from robustsuite.envs.rollout import rollout
+from robustsuite.envs.environments import lockstep
+from robustsuite.envs.evaluation.rollout import rollout
+from robustsuite.envs.threat.observation_attack import ObservationAttack
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Linf
 
-from .cases import ADVERSARIES, STD, controller
+from .cases import ADVERSARIES, STD, controller, q_agent
 
 
 def attacked(adversary: Adversary, *, eps: float = 0.2, seed: int = 0) -> ObservationAttack:
@@ -24,7 +27,7 @@ def attacked(adversary: Adversary, *, eps: float = 0.2, seed: int = 0) -> Observ
         gym.make("CartPole-v1"),
         adversary=adversary,
         perturbation=scale.ball(eps, STD),
-        q=controller().q_function(),
+        policy=controller().policy,
         seed=seed,
     )
 
@@ -37,12 +40,12 @@ def test_passes_the_checkers(adversary: Adversary) -> None:
 
 
 def test_acrobot_states_outside_the_true_space_are_allowed() -> None:
-    q = agents.build("Acrobot-v1", (6, 8, 3)).q_function()
+    q = q_agent((6, 8, 3), "Acrobot-v1").policy
     env = ObservationAttack(
         gym.make("Acrobot-v1"),
         adversary=RandomNoise(),
         perturbation=scale.ball(0.5, scale.published("Acrobot-v1")),
-        q=q,
+        policy=q,
     )
     observation, _ = env.reset(seed=0)
     assert env.observation_space.contains(observation)
@@ -75,15 +78,16 @@ def test_same_seed_same_episode() -> None:
 
 def test_a_vectorised_rollout_plays_the_same_episodes_as_the_wrapper() -> None:
     """Natural episodes and episodes under a deterministic adversary agree step by step."""
-    q = controller().q_function()
-    together = rollout(q, "CartPole-v1", [3, 4])
+    agent = controller()
+    with closing(lockstep(agent.env, 2)) as envs:
+        together = rollout(agent, envs, episodes=2, seed=3)
     for index, seed in enumerate((3, 4)):
         env = gym.make("CartPole-v1")
         observation, _ = env.reset(seed=seed)
         states = []
         for _ in range(20):
             states.append(observation)
-            action = int(q.greedy(torch.from_numpy(observation)[None])[0])
+            action = int(agent.policy.act(torch.from_numpy(observation)[None])[0])
             observation, *_ = env.step(action)
         np.testing.assert_array_equal(together.states[together.episode == index][:20], np.stack(states))
 
@@ -94,12 +98,12 @@ def test_wrong_environments_are_refused() -> None:
             gym.make("FrozenLake-v1"),
             adversary=RandomNoise(),
             perturbation=Linf(0.1),
-            q=controller().q_function(),
+            policy=controller().policy,
         )
     with pytest.raises(InvalidInput, match="clip"):
         ObservationAttack(
             gym.make("CartPole-v1"),
             adversary=RandomNoise(),
             perturbation=Linf(0.1, clip=(0, 1)),
-            q=controller().q_function(),
+            policy=controller().policy,
         )

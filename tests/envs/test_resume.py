@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from robustsuite.envs import RECIPES, agents, resume
-from robustsuite.envs.learning import QLearning
-from robustsuite.envs.q_agent import QAgent
-from robustsuite.envs.sa_dqn import SADQN
-from robustsuite.envs.validation import Validation
+from robustsuite.envs import RECIPES
+from robustsuite.envs.algorithms.sa_dqn import SADQN
+from robustsuite.envs.policies import agent as agents
+from robustsuite.envs.recipes.q_agent import QAgent
+from robustsuite.envs.training import resume
+from robustsuite.envs.training.learning import QLearning
+from robustsuite.envs.training.validation import Validation
 from robustsuite.errors import CheckpointError
 from robustsuite.runs import checkpoints
 from robustsuite.runs.run import Run

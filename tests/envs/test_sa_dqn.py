@@ -16,7 +16,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
 from robustsuite.envs import SADQN
-from robustsuite.envs.regularizers import ConvexRegularizer
+from robustsuite.envs.regularizers import ConvexRegularizer, Margin
 from robustsuite.errors import TrainingDiverged
 from robustsuite.perturbations import Linf
 from robustsuite.training import Constant, Linear
@@ -118,10 +118,10 @@ def test_regularised_agents_have_larger_worst_margins(case: Algorithm) -> None:
         q = agent.q_function
         return float(
             -ConvexRegularizer(beta=Constant(1.0))
-            .worst_margin(
+            .worst(
                 q,
+                Margin(q.act(states), q.actions),
                 case.robustness.perturbation.around(states),
-                q.greedy(states),
                 ramp=1.0,
                 generator=agent.adversary_generator,
             )

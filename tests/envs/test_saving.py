@@ -21,9 +21,9 @@ from stable_baselines3.common.torch_layers import FlattenExtractor
 from torch import Tensor, nn
 
 from robustsuite import Linf
-from robustsuite.envs.learning import FallingRate, QLearning
-from robustsuite.envs.robustness import Robustness
-from robustsuite.envs.sa_dqn import SADQN
+from robustsuite.envs.algorithms.sa_dqn import SADQN
+from robustsuite.envs.training.learning import FallingRate, QLearning
+from robustsuite.envs.training.robustness import Robustness
 from robustsuite.errors import CheckpointError, InvalidInput, RobustsuiteError
 from robustsuite.runs import checkpoints
 

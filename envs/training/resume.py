@@ -1,7 +1,7 @@
 """The state of a stable-baselines3 DQN as a checkpoint: weights, optimiser, replay, counters and random streams.
 
 Environments cannot be saved, so a restored agent begins a new episode; everything else goes on where it was. Nothing is
-pickled. See `saving` for agents without their replay.
+pickled. See `algorithms.saving` for agents without their replay.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from robustsuite.errors import CheckpointError
 from robustsuite.runs import checkpoints
 from robustsuite.runs.checkpoints import Checkpoint
 
-from .sa_dqn import SADQN
+from ..algorithms.sa_dqn import SADQN
 
 _KIND = "replay"
 _ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")

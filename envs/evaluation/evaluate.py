@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import gymnasium as gym
 import numpy as np
@@ -12,21 +13,24 @@ import numpy.typing as npt
 import torch
 
 from robustsuite import seeding
-from robustsuite.arguments import check_callable, check_fields, check_flags, check_kind, check_numbers
+from robustsuite.arguments import check_fields, check_flags, check_kind, check_numbers
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import Perturbation, Scaled
+from robustsuite.perturbations import Perturbation
 from robustsuite.report import statistics
 from robustsuite.report.statistics import Estimate
 from robustsuite.runs.metric import SHARE, Metric
 from robustsuite.runs.records import Record
 
-from . import scale
-from .agents import Agent
-from .attacks import Adversary, PGDOnQ, RandomNoise
-from .certificates import LOWEST_REWARD, METHODS, certified_actions, certified_returns
-from .q_function import QFunction
+from .. import environments
+from ..attacks import Adversary, PGDOnQ, RandomNoise
+from ..certificates.actions import LOWEST_REWARD, METHODS, certified_actions, certified_returns
+from ..policies import Agent, QFunction
+from ..streams import Streams
+from ..threads import one_thread
 from .rollout import Rollout, rollout
-from .threads import one_thread
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.vec_env import VecEnv
 
 STRONGEST = "strongest attack per episode"
 
@@ -60,7 +64,7 @@ class AgentEvaluation:
         check_fields(self, "episodes", integer=True, least=1)
         check_numbers("eps", self.eps, above=0)
         for adversary in self.adversaries:
-            check_callable(adversary, "adversaries", "observation attacks such as PGDOnQ()")
+            check_kind(adversary, Adversary, "adversaries", "observation attacks such as PGDOnQ()")
         check_flags(self, "details")
 
 
@@ -86,19 +90,20 @@ def evaluate(
     in B can undercut, where the environment is known to be deterministic). Intervals: bootstrap over episodes.
 
     Args:
-        agent: on an environment whose deviations `scale.published` knows.
+        agent: with the deviations in which eps counts.
         evaluation: what to measure.
         subject: name of the agent in tables.
         seed: of the episodes and of the attacks.
         recipe: name of the recipe that made the agent.
     """
-    check_kind(agent, Agent, "agent", "an Agent: agents.load(path) or agents.from_dqn(model, env)")
+    check_kind(
+        agent, Agent, "agent", "an Agent: policies.agent.load(path) or policies.sb3.convert(model, env)"
+    )
     check_kind(evaluation, AgentEvaluation, "evaluation", "an AgentEvaluation(...)")
-    q = agent.q_function()
-    seeds = [seeding.derive(seed, "test", episode) for episode in range(evaluation.episodes)]
-    with one_thread():
+    first = seeding.derive(seed, "test")
+    with one_thread(), closing(environments.lockstep(agent.env, evaluation.episodes)) as env:
         started = time.perf_counter()
-        natural = rollout(q, agent.env, seeds)
+        natural = rollout(agent, env, episodes=evaluation.episodes, seed=first)
         rows = [
             _Row(
                 metric=RETURN,
@@ -106,8 +111,9 @@ def evaluate(
                 seconds=time.perf_counter() - started,
             )
         ]
-        rows += _attacked_rows(q, agent.env, seeds, evaluation, natural, seed=seed)
-        rows += _action_rows(q, agent.env, evaluation, natural, seed=seed)
+        rows += _attacked_rows(agent, env, first, evaluation, natural, seed=seed)
+        if isinstance(agent.policy, QFunction):
+            rows += _action_rows(agent, agent.policy, evaluation, natural, seed=seed)
     return [
         Record(
             domain="envs",
@@ -128,61 +134,61 @@ def evaluate(
 
 
 def _attacked_rows(
-    q: QFunction, env: str, seeds: Sequence[int], evaluation: AgentEvaluation, natural: Rollout, *, seed: int
+    agent: Agent, env: VecEnv, first: int, evaluation: AgentEvaluation, natural: Rollout, *, seed: int
 ) -> list[_Row]:
-    """Play the whole curve of each attack as one batch of episodes."""
-    std = scale.published(env)
-    balls = [scale.ball(eps, std) for eps in evaluation.eps]
-    lowest = np.tile(natural.returns, (len(evaluation.eps), 1))
-    rows, spent = [], 0.0
+    """Play the whole curve of each attack; of all attacks, the lowest return of each episode."""
+    balls = [agent.ball(eps) for eps in evaluation.eps]
+    lowest = np.tile(natural.returns, (len(balls), 1))
+    rows, spent = [], np.zeros(len(balls))
     for adversary in evaluation.adversaries:
-        started = time.perf_counter()
-        played = rollout(
-            q,
-            env,
-            list(seeds) * len(evaluation.eps),
-            adversary=adversary,
-            perturbations=[ball for ball in balls for _ in seeds],
-            generator=seeding.generator(seed, "attack", adversary.name),
-        )
-        seconds = (time.perf_counter() - started) / len(evaluation.eps)
-        spent += seconds
-        returns = played.returns.reshape(len(evaluation.eps), len(seeds))
-        lowest = np.minimum(lowest, returns)
-        for ball, values in zip(balls, returns, strict=True):
+        for place, ball in enumerate(balls):
+            started = time.perf_counter()
+            played = rollout(
+                agent,
+                env,
+                episodes=evaluation.episodes,
+                seed=first,
+                adversary=adversary,
+                perturbation=ball,
+                attack_seed=seed,
+                keep_states=False,
+            )
+            seconds = time.perf_counter() - started
+            spent[place] += seconds
+            lowest[place] = np.minimum(lowest[place], played.returns)
             rows.append(
                 _Row(
                     metric=ATTACKED_RETURN,
-                    estimate=statistics.mean(values),
+                    estimate=statistics.mean(played.returns),
                     perturbation=ball,
                     method=adversary.name,
                     seconds=seconds,
                 )
             )
     if evaluation.adversaries:
-        for ball, values in zip(balls, lowest, strict=True):
+        for ball, values, seconds in zip(balls, lowest, spent, strict=True):
             rows.append(
                 _Row(
                     metric=ATTACKED_RETURN,
                     estimate=statistics.mean(values),
                     perturbation=ball,
                     method=STRONGEST,
-                    seconds=spent,
+                    seconds=float(seconds),
                 )
             )
     return rows
 
 
 def _action_rows(
-    q: QFunction, env: str, evaluation: AgentEvaluation, natural: Rollout, *, seed: int
+    agent: Agent, q: QFunction, evaluation: AgentEvaluation, natural: Rollout, *, seed: int
 ) -> list[_Row]:
     """Attack and certify the actions of the natural episodes."""
     states = torch.from_numpy(natural.states).to(q.device)
-    std = scale.published(env)
+    env = agent.env
     horizon = gym.spec(env).max_episode_steps
     rows = []
     for eps in evaluation.eps:
-        ball = scale.ball(eps, std)
+        ball = agent.ball(eps)
         if evaluation.details:
             rows.append(_kept_row(q, states, natural, eps, ball, seed=seed))
         for name, method in METHODS.items():
@@ -215,11 +221,12 @@ def _action_rows(
 
 
 def _kept_row(
-    q: QFunction, states: torch.Tensor, natural: Rollout, eps: float, ball: Scaled, *, seed: int
+    q: QFunction, states: torch.Tensor, natural: Rollout, eps: float, ball: Perturbation, *, seed: int
 ) -> _Row:
     started = time.perf_counter()
     attack = PGDOnQ()
-    shown = attack(q, states, ball, generator=seeding.generator(seed, "kept actions", repr(eps)))
+    streams = Streams(seed, "kept actions", repr(eps), episodes=range(len(states)), device=q.device)
+    shown = attack.shown(q, states, ball, streams.draw())
     kept = (q.greedy(shown) == q.greedy(states)).cpu().numpy()
     return _Row(
         metric=KEPT_ACTIONS,

@@ -11,14 +11,15 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
-from robustsuite import seeding
-from robustsuite.arguments import check_callable, check_kind, check_number
+from robustsuite.arguments import check_kind, check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import L1, L2, Linf, Scaled
 
-from . import environments, scale
-from .attacks import Adversary, ensure_inside
-from .q_function import QFunction
+from .. import environments
+from ..attacks import Adversary, ensure_inside
+from ..policies import Policy
+from ..streams import Streams
+from . import scale
 
 Observation = npt.NDArray[np.float32]
 
@@ -35,7 +36,7 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
         env: an environment with vector observations.
         adversary: chooses what is shown.
         perturbation: B(s), with one radius for all or one per coordinate, without clip range. See `scale.ball`.
-        q: the agent under attack.
+        policy: under attack.
         seed: of the adversary's randomness, >= 0; ``reset(seed=...)`` starts its stream anew.
 
     Raises:
@@ -48,26 +49,28 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
         *,
         adversary: Adversary,
         perturbation: scale.Lp | Scaled,
-        q: QFunction,
+        policy: Policy,
         seed: int = 0,
     ) -> None:
-        RecordConstructorArgs.__init__(self, adversary=adversary, perturbation=perturbation, q=q, seed=seed)
+        RecordConstructorArgs.__init__(
+            self, adversary=adversary, perturbation=perturbation, policy=policy, seed=seed
+        )
         environments.check_spaces(env, vectors=True)
         super().__init__(env)
-        check_callable(adversary, "adversary", "an observation attack such as PGDOnQ()")
+        check_kind(adversary, Adversary, "adversary", "an observation attack such as PGDOnQ()")
         check_kind(
             perturbation, (Linf, L2, L1, Scaled), "perturbation", "a ball, such as scale.ball(0.1, std)"
         )
-        check_kind(q, QFunction, "q", "a QFunction: agent.q_function()")
+        check_kind(policy, Policy, "policy", "what is attacked: agent.policy")
         check_number("seed", seed, integer=True, least=0)
         space = env.observation_space
         assert isinstance(space, spaces.Box)
         clip = (perturbation.ball if isinstance(perturbation, Scaled) else perturbation).clip
         if clip is not None:
             raise InvalidInput(f"clip is {clip}; expected None: vectors have no common valid range")
-        self._adversary, self._perturbation, self._q = adversary, perturbation, q
-        self._seed = seed
-        self._generator = seeding.generator(seed, "observation attack")
+        self._adversary, self._perturbation, self._policy = adversary, perturbation, policy
+        self._seed, self._episodes = seed, 0
+        self._begin(0)
         radius = perturbation.around(torch.zeros(1, *space.shape)).upper[0].numpy()
         self.observation_space = spaces.Box(
             (space.low - radius).astype(np.float32),
@@ -81,8 +84,8 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
     ) -> tuple[Observation, dict[str, Any]]:
         """Reset the environment; with a seed also the adversary's random stream."""
         observation, info = self.env.reset(seed=seed, options=options)
-        if seed is not None:
-            self._generator = seeding.generator(self._seed, "observation attack", seed)
+        self._episodes = self._episodes + 1 if seed is None else 0
+        self._begin(seed or 0)
         return self._show(observation, info)
 
     def step(self, action: Any) -> tuple[Observation, Any, bool, bool, dict[str, Any]]:
@@ -91,9 +94,18 @@ class ObservationAttack(gym.Wrapper[Observation, Any, Observation, Any], RecordC
         shown, info = self._show(observation, info)
         return shown, reward, terminated, truncated, info
 
+    def _begin(self, reset: int) -> None:
+        """Begin an episode: the attacker's memory and random stream are those of the last seed and the episode after it."""
+        streams = Streams(
+            self._seed, "observation attack", reset, episodes=[self._episodes], device=self._policy.device
+        )
+        self._attacker = self._adversary.start(self._policy, self._perturbation, streams)
+        self._first = True
+
     def _show(self, observation: Any, info: dict[str, Any]) -> tuple[Observation, dict[str, Any]]:
         self.true_observation = np.array(observation, dtype=np.float32)
-        true = torch.from_numpy(self.true_observation).unsqueeze(0).to(self._q.device)
-        shown = self._adversary(self._q, true, self._perturbation, generator=self._generator)
+        true = torch.from_numpy(self.true_observation).unsqueeze(0).to(self._policy.device)
+        shown = self._attacker.show(true, torch.tensor([self._first], device=true.device))
+        self._first = False
         ensure_inside(shown, true, self._perturbation, name=self._adversary.name)
         return shown[0].cpu().numpy(), {**info, "true_observation": self.true_observation.copy()}

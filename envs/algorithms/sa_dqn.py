@@ -23,9 +23,11 @@ from robustsuite.errors import CheckpointError, InvalidInput, RobustsuiteError, 
 from robustsuite.perturbations.features import check_fits
 from robustsuite.runs import checkpoints, files
 
-from . import environments, saving
-from .q_function import QFunction
-from .robustness import Robustness
+from .. import environments
+from ..policies import QFunction
+from ..regularizers import Margin
+from ..training.robustness import Robustness
+from . import saving
 
 _RANGES: Mapping[str, Mapping[str, Any]] = {
     "buffer_size": {"integer": True, "least": 1},
@@ -94,7 +96,7 @@ class SADQN(DQN):
     Example:
         >>> from robustsuite import Linf
         >>> from robustsuite.envs import SADQN
-        >>> from robustsuite.envs.robustness import Robustness
+        >>> from robustsuite.envs import Robustness
         >>> robustness = Robustness(perturbation=Linf(0.01), kappa=0.5)
         >>> agent = SADQN("MlpPolicy", "CartPole-v1", robustness=robustness, seed=0, device="cpu")
         >>> agent = agent.learn(200)
@@ -179,10 +181,10 @@ class SADQN(DQN):
             values = self.q_function(states)
             td = functional.smooth_l1_loss(values.gather(1, data.actions.long()), target)
             td_value = self._finite(td, "TD loss")  # before the regulariser, which may attack the network
-            worst = self.robustness.regularizer.worst_margin(
+            worst = self.robustness.regularizer.worst(
                 self.q_function,
+                Margin(values.detach().argmax(1), self.q_function.actions),
                 perturbation.around(states),
-                values.detach().argmax(1),
                 ramp=share,
                 generator=self.adversary_generator,
             )
@@ -324,7 +326,7 @@ class SADQN(DQN):
         Raises:
             CheckpointError: it is not the plain `ReplayBuffer`.
         """
-        from .resume import capture_replay
+        from ..training.resume import capture_replay
 
         whole = capture_replay(self)
         checkpoints.save(files.checked_path(path), tensors=whole.tensors, state=whole.state)
@@ -340,7 +342,7 @@ class SADQN(DQN):
         Raises:
             CheckpointError: no such file, a pickle without `trust`, or transitions of other shapes.
         """
-        from .resume import restore_replay
+        from ..training.resume import restore_replay
 
         file = saving.found(path, suffixes=("", ".pkl"))
         if file.read_bytes()[:1] == b"\x80":  # how every pickle of today begins

@@ -17,9 +17,9 @@ from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
 from robustsuite.perturbations.features import check_batch
 
-from .q_function import QFunction
-from .rollout import Rollout
-from .threads import one_thread
+from ..evaluation.rollout import Rollout
+from ..policies import Policy, QFunction
+from ..threads import one_thread
 
 METHODS: Mapping[str, Method] = {"IBP": bounds.ibp, "CROWN": bounds.crown}
 """The bound methods of the evaluation, by the name in tables."""
@@ -32,7 +32,7 @@ _BATCH = 2048
 
 @torch.no_grad()
 def certified_actions(
-    q: QFunction,
+    policy: Policy,
     states: Float[Tensor, "steps *observation"],
     perturbation: Perturbation,
     *,
@@ -45,7 +45,7 @@ def certified_actions(
     Source: Zhang et al. 2020 (SA-MDP), section 4 (action certification rate).
 
     Args:
-        q: the agent.
+        policy: that takes the action of the largest value.
         states: true states, shape (steps, *observation).
         perturbation: B(s).
         method: bounding method, such as `bounds.ibp` or `bounds.crown`.
@@ -53,16 +53,19 @@ def certified_actions(
     Raises:
         InvalidInput: no states.
     """
-    check_kind(q, QFunction, "q", "a QFunction: agent.q_function()")
+    check_kind(
+        policy, QFunction, "policy", "one that takes the action of the largest value: the policy of a DQN"
+    )
+    assert isinstance(policy, QFunction)
     check_kind(perturbation, Perturbation, "perturbation", "a threat model such as scale.ball(0.1, std)")
     check_batch(states, "states")
     if len(states) == 0:
         raise InvalidInput("got no states to certify; expected at least one")
-    graph = q.graph(states[:2])
+    graph = policy.graph(states[:2])
     parts = []
     with one_thread():
         for batch in torch.split(states, _BATCH):
-            rows = bounds.margins(q.actions, q.greedy(batch)).to(batch)
+            rows = bounds.margins(policy.actions, policy.greedy(batch)).to(batch)
             lower = method(graph, perturbation.around(batch), objective=rows, upper=False).lower
             parts.append((lower > 0).all(1))
     return torch.cat(parts)

@@ -10,13 +10,13 @@ from robustsuite.recipes import Recipe
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
 
-from . import scale
-from .learning import QLearning
-from .robustness import Robustness
-from .validation import Validation
+from ..threat import scale
+from ..training.learning import QLearning
+from ..training.robustness import Robustness
+from ..training.validation import Validation
 
 if TYPE_CHECKING:
-    from .evaluation import AgentEvaluation
+    from ..evaluation.evaluate import AgentEvaluation
 
 _STATE = "state.safetensors"
 _AGENT = "agent.safetensors"
@@ -56,7 +56,9 @@ class QAgent(Recipe):
 
     def train(self, run: Run) -> None:
         """Train; write the run's state at intervals and the best agent at the end."""
-        from . import agents, callbacks, threads
+        from .. import threads
+        from ..policies import agent as agents
+        from ..training import callbacks
 
         scale.published(self.environment)  # without them nothing could be measured in the end
         final = run.checkpoints / _AGENT
@@ -69,6 +71,7 @@ class QAgent(Recipe):
             )
             keeper = callbacks.KeepBest(
                 env=self.environment,
+                deviations=scale.published(self.environment),
                 validation=self.validation,
                 run=run,
                 seed=self.seed,
@@ -91,7 +94,8 @@ class QAgent(Recipe):
 
     def evaluate(self, run: Run) -> list[Record]:
         """Measure the kept agent over the curve of eps."""
-        from . import agents, evaluation
+        from ..evaluation import evaluate as evaluation
+        from ..policies import agent as agents
 
         agent = agents.load(run.checkpoints / _AGENT, device=self.device)
         with run.progress(f"evaluating {self.subject}", total=1):
@@ -103,9 +107,9 @@ class QAgent(Recipe):
         """Give what is measured: random noise, PGD on Q, and the attack toward each action."""
         import gymnasium as gym
 
-        from . import environments
-        from .attacks import PGDOnQ, RandomNoise, TowardAction
-        from .evaluation import AgentEvaluation
+        from .. import environments
+        from ..attacks import PGDOnQ, RandomNoise, TowardAction
+        from ..evaluation.evaluate import AgentEvaluation
 
         env = environments.make(self.environment)
         environments.check_spaces(env, vectors=True)

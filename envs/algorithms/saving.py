@@ -25,7 +25,7 @@ from robustsuite.errors import CheckpointError, InvalidInput
 from robustsuite.runs import checkpoints, files, serialization
 from robustsuite.runs.checkpoints import Checkpoint
 
-from .robustness import Robustness
+from ..training.robustness import Robustness
 
 if TYPE_CHECKING:
     from .sa_dqn import SADQN

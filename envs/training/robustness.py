@@ -9,7 +9,7 @@ from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Linf, Perturbation
 from robustsuite.training.schedules import Linear, SmoothedRamp
 
-from .regularizers import ConvexRegularizer, PGDRegularizer
+from ..regularizers import ConvexRegularizer, PGDRegularizer, Regularizer, SGLDRegularizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +30,16 @@ class Robustness:
 
     perturbation: Perturbation = field(default_factory=lambda: Linf(0.0))
     kappa: float = 0.0
-    regularizer: ConvexRegularizer | PGDRegularizer = field(default_factory=ConvexRegularizer)
+    regularizer: ConvexRegularizer | PGDRegularizer | SGLDRegularizer = field(
+        default_factory=ConvexRegularizer
+    )
     ramp: Linear | SmoothedRamp = Linear(begin=0.3, length=0.5)
     c: float = 1.0
 
     def __post_init__(self) -> None:
         check_kind(self.perturbation, Perturbation, "perturbation", "a threat model such as Linf(0.1)")
         check_fields(self, "kappa", "c", least=0)
-        if not hasattr(self.regularizer, "worst_margin"):
+        if not isinstance(self.regularizer, Regularizer):
             raise InvalidInput(
                 f"regularizer is {described(self.regularizer)}; expected ConvexRegularizer() or PGDRegularizer()"
             )

@@ -18,9 +18,10 @@ from robustsuite.runs import checkpoints
 from robustsuite.runs.checkpoints import Checkpoint
 from robustsuite.runs.run import ProgressBar, Run
 
-from . import agents, resume
-from .agents import Agent
-from .sa_dqn import SADQN
+from ..algorithms.sa_dqn import SADQN
+from ..policies import Agent, sb3
+from ..policies import agent as agents
+from . import resume
 from .validation import Score, Validation, validate
 
 
@@ -33,6 +34,7 @@ class KeepBest(BaseCallback):
 
     Args:
         env: gymnasium id of the environment for validation.
+        deviations: of each coordinate, in which radii count.
         validation: when and on what.
         run: gets the scalars ``validation/*``.
         seed: of the run.
@@ -43,6 +45,7 @@ class KeepBest(BaseCallback):
         self,
         *,
         env: str,
+        deviations: tuple[float, ...] | None,
         validation: Validation,
         run: Run,
         seed: int,
@@ -50,6 +53,7 @@ class KeepBest(BaseCallback):
     ) -> None:
         super().__init__()
         self._env, self._validation, self._run, self._seed = env, validation, run, seed
+        self._deviations = deviations
         self._progress = progress
         self._next = 0
         self._good = 0
@@ -105,7 +109,7 @@ class KeepBest(BaseCallback):
 
     def look(self) -> None:
         """Validate the present network."""
-        agent = agents.from_dqn(self._model, self._env)
+        agent = sb3.convert(self._model, self._env, deviations=self._deviations)
         score = validate(
             agent,
             self._validation,
@@ -142,7 +146,7 @@ class KeepBest(BaseCallback):
                 self._ramping = True
                 self._model.begin_ramp()
                 for network in (self._model.q_net, self._model.q_net_target):
-                    network.q_net.load_state_dict(self._start.network.state_dict())
+                    network.q_net.load_state_dict(self._start.policy.network.state_dict())
 
     def _on_step(self) -> bool:
         self._progress.to(self.num_timesteps)

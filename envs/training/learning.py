@@ -11,7 +11,7 @@ from robustsuite.errors import InvalidInput
 from .robustness import Robustness
 
 if TYPE_CHECKING:
-    from .sa_dqn import SADQN
+    from ..algorithms.sa_dqn import SADQN
 
 _LOWEST_SHARE = 0.05
 
@@ -99,8 +99,8 @@ class QLearning:
 
     def build(self, environment: str, *, robustness: Robustness, seed: int, device: str = "cpu") -> SADQN:
         """Make a fresh agent on fresh environments; with kappa 0 it is plain DQN, to the bit."""
-        from . import environments
-        from .sa_dqn import SADQN
+        from .. import environments
+        from ..algorithms.sa_dqn import SADQN
 
         return SADQN(
             "MlpPolicy",

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from robustsuite import seeding
 from robustsuite.arguments import check_fields
 
-from . import scale
-
-if TYPE_CHECKING:
-    from .agents import Agent
-
+from ..policies import Agent, QFunction
 
 _STEPS = 5
 
@@ -79,34 +75,39 @@ def validate(
     """
     import torch
 
-    from .attacks import Adversary, PGDOnQ, TowardAction
-    from .certificates import certified_actions
-    from .rollout import rollout
+    from .. import environments
+    from ..attacks import Adversary, PGDOnQ, TowardAction
+    from ..certificates.actions import certified_actions
+    from ..evaluation.rollout import rollout
 
-    q = agent.q_function()
-    seeds = [seeding.derive(seed, "validation", episode) for episode in range(validation.episodes)]
-    natural = rollout(q, agent.env, seeds)
-    value = float(natural.returns.mean())
-    if validation.eps == 0:
-        return Score(value, 0.0, value, value)
-    if not attacked:
-        return Score(-math.inf, 0.0, value, -math.inf)
-    ball = scale.ball(validation.eps, scale.published(agent.env))
-    worst = natural.returns.copy()
-    adversaries: list[Adversary] = [PGDOnQ(steps=_STEPS)]
-    adversaries += [TowardAction(action=action, steps=_STEPS) for action in range(q.actions)]
-    for adversary in adversaries:
-        if value + float(worst.mean()) < beat:
-            break
-        played = rollout(
-            q,
-            agent.env,
-            seeds,
-            adversary=adversary,
-            perturbations=[ball] * len(seeds),
-            generator=seeding.generator(seed, "validation", adversary.name, step),
-        )
-        worst = worst.clip(max=played.returns)
+    q = agent.policy
+    assert isinstance(q, QFunction)
+    first = seeding.derive(seed, "validation")
+    with closing(environments.lockstep(agent.env, validation.episodes)) as env:
+        natural = rollout(agent, env, episodes=validation.episodes, seed=first)
+        value = float(natural.returns.mean())
+        if validation.eps == 0:
+            return Score(value, 0.0, value, value)
+        if not attacked:
+            return Score(-math.inf, 0.0, value, -math.inf)
+        ball = agent.ball(validation.eps)
+        worst = natural.returns.copy()
+        adversaries: list[Adversary] = [PGDOnQ(steps=_STEPS)]
+        adversaries += [TowardAction(action=action, steps=_STEPS) for action in range(q.actions)]
+        for adversary in adversaries:
+            if value + float(worst.mean()) < beat:
+                break
+            played = rollout(
+                agent,
+                env,
+                episodes=validation.episodes,
+                seed=first,
+                adversary=adversary,
+                perturbation=ball,
+                attack_seed=seeding.derive(seed, "validation", step),
+                keep_states=False,
+            )
+            worst = worst.clip(max=played.returns)
     certified = certified_actions(q, torch.from_numpy(natural.states), ball).float().mean()
     low = float(worst.mean())
     return Score(value + low, float(certified), value, low)

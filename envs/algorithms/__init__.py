@@ -1,0 +1,1 @@
+"""Algorithms: stable-baselines3's own with what robustness adds."""

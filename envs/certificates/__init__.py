@@ -1,0 +1,1 @@
+"""What no adversary in B can change: actions, and returns that follow from them."""

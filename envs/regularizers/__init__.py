@@ -1,0 +1,16 @@
+"""Regularisers of robust reinforcement learning: what may move (`quantities`), and who solves for the worst (`solvers`)."""
+
+from .quantities import ActionShift, BellmanError, GaussianShift, Margin, Quantity
+from .solvers import ConvexRegularizer, PGDRegularizer, Regularizer, SGLDRegularizer
+
+__all__ = [
+    "ActionShift",
+    "BellmanError",
+    "ConvexRegularizer",
+    "GaussianShift",
+    "Margin",
+    "PGDRegularizer",
+    "Quantity",
+    "Regularizer",
+    "SGLDRegularizer",
+]

@@ -1,0 +1,1 @@
+"""What a training of agents needs beside its algorithm: settings, selection, resuming."""
