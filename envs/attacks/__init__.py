@@ -1,9 +1,19 @@
 """Attacks on what an agent sees: each takes the true states and gives the states to show."""
 
-from .adversary import Adversary, ensure_inside
+from .adversary import Adversary, Attacker, Memoryless, Preparation, ensure_inside
 from .min_q import MinQ
 from .pgd_on_q import PGDOnQ
 from .random_noise import RandomNoise
 from .toward_action import TowardAction
 
-__all__ = ["Adversary", "MinQ", "PGDOnQ", "RandomNoise", "TowardAction", "ensure_inside"]
+__all__ = [
+    "Adversary",
+    "Attacker",
+    "Memoryless",
+    "MinQ",
+    "PGDOnQ",
+    "Preparation",
+    "RandomNoise",
+    "TowardAction",
+    "ensure_inside",
+]

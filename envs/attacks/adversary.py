@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -17,6 +17,9 @@ from robustsuite.seeding import ExampleSeeds
 from ..policies.policy import Policy
 from ..policies.q_function import QFunction
 from ..streams import Streams
+
+if TYPE_CHECKING:
+    from ..policies import Agent
 
 TOLERANCE = 1e-6
 
@@ -39,6 +42,27 @@ class Adversary(Protocol):
 
         Raises:
             InvalidInput: the adversary cannot attack such a policy, or not in such a region.
+        """
+
+
+@runtime_checkable
+class Preparation(Protocol):
+    """Makes an adversary for one agent and one threat model: searches a rule, trains a critic or a learned adversary.
+
+    A frozen value. What it makes never looks at the episodes that are reported: its own have other seeds.
+    """
+
+    @property
+    def name(self) -> str:
+        """Give the name that tables show; that of the adversary that is made."""
+
+    def prepare(self, agent: Agent, perturbation: Perturbation, *, seed: int) -> Adversary:
+        """Make the adversary.
+
+        Args:
+            agent: under attack.
+            perturbation: B(s), around the agent's states.
+            seed: of all that is random in making it, and of its own episodes.
         """
 
 

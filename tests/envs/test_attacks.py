@@ -12,7 +12,7 @@ from robustsuite.errors import InvalidInput
 
 from .cases import ADVERSARIES, STD, controller, q_agent, shown
 
-NOT_ADVERSARIES = {"Adversary", "Attacker", "Memoryless", "ensure_inside"}
+NOT_ADVERSARIES = {"Adversary", "Attacker", "Memoryless", "Preparation", "ensure_inside"}
 STATES = torch.tensor([[1.5, -2.0, 0.1, 1.0], [0.0, 0.0, 0.02, -0.1], [-2.0, 1.0, -0.15, 2.0]])
 
 

@@ -14,7 +14,13 @@ from robustsuite.envs import scale
 from robustsuite.envs.attacks import Adversary, PGDOnQ, RandomNoise, TowardAction
 from robustsuite.envs.attacks.adversary import Memoryless
 from robustsuite.envs.environments import lockstep
-from robustsuite.envs.evaluation.evaluate import STRONGEST, AgentEvaluation, evaluate, share_of_steps
+from robustsuite.envs.evaluation.evaluate import (
+    STRONGEST,
+    STRONGEST_BY_MEAN,
+    AgentEvaluation,
+    evaluate,
+    share_of_steps,
+)
 from robustsuite.envs.evaluation.rollout import Rollout, rollout
 from robustsuite.envs.policies import Policy
 from robustsuite.errors import InvalidInput
@@ -67,6 +73,7 @@ def test_the_controller_balances(records: list[Record]) -> None:
 def test_certified_attacked_and_natural_are_in_order(records: list[Record]) -> None:
     for eps in ("Linf_std(0.05)", "Linf_std(0.5)"):
         lowest = value(records, "return", eps, STRONGEST)
+        assert lowest <= value(records, "return", eps, STRONGEST_BY_MEAN)
         assert value(records, "certified_return", eps, "IBP") <= lowest
         assert value(records, "certified_return", eps, "CROWN") <= lowest <= 500
         assert lowest <= min(value(records, "return", eps, adversary.name) for adversary in ADVERSARIES)
