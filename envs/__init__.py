@@ -1,5 +1,9 @@
 """State-adversarial reinforcement learning on gymnasium and stable-baselines3."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustsuite import lazily
@@ -7,6 +11,10 @@ from robustsuite import lazily
 from .recipes import DEMO, RECIPES
 
 if TYPE_CHECKING:
+    from robustsuite.recipes import Recipe
+    from robustsuite.report.figures import Figure
+    from robustsuite.runs.records import Record
+
     from .algorithms.sa_dqn import SADQN
     from .recipes.q_agent import QAgent
     from .regularizers import ConvexRegularizer, PGDRegularizer, SGLDRegularizer
@@ -15,8 +23,26 @@ if TYPE_CHECKING:
     from .training.robustness import Robustness
     from .training.validation import Validation
 
+
+def _evaluation_of(path: Path) -> Recipe | None:
+    from .recipes.measured_agent import evaluation_of
+
+    return evaluation_of(path)
+
+
+def _figures(records: Sequence[Record]) -> list[Figure]:
+    from .evaluation.figures import over_trainings, profiles
+
+    return [*over_trainings(records), *profiles(records)]
+
+
+EVALUATIONS = (_evaluation_of,)
+FIGURES = (_figures,)
+
 __all__ = [
     "DEMO",
+    "EVALUATIONS",
+    "FIGURES",
     "RECIPES",
     "SADQN",
     "ConvexRegularizer",

@@ -14,12 +14,14 @@ A recipe is a literal in a function that stands with its name, its line for `rob
 
 `robustsuite list` reads the first lines alone, so what the literal is made of (torch ...) is not loaded for it.
 
-A domain is a module with two names, or up to four, found by the entry point group "robustsuite.domains":
+A domain is a module with two names, or up to five, found by the entry point group "robustsuite.domains":
 
 - ``RECIPES: Mapping[str, Entry[Recipe]]``, by the name on the command line: ``catalogue(DIGITS, ...)``;
 - ``DEMO: tuple[str, ...]``, the names of those that the demo runs;
 - ``COMMANDS: Mapping[str, Callable[..., int]]``, its own commands, functions like those in `robustsuite.commands`;
-- ``FIGURES: Sequence[Callable[[Sequence[Record]], Sequence[report.figures.Figure]]]``, for reports.
+- ``FIGURES: Sequence[Callable[[Sequence[Record]], Sequence[report.figures.Figure]]]``, for reports;
+- ``EVALUATIONS: Sequence[Callable[[Path], Recipe | None]]``: the recipe that measures what stands at a path, for
+  `robustsuite evaluate PATH [its fields as options]`, or None where that is nothing of the domain's.
 """
 
 from __future__ import annotations
@@ -175,6 +177,7 @@ class Domain:
         demo: names of the recipes that the demo runs.
         commands: by name; functions like those in `robustsuite.commands`.
         figures: functions from records to figures that reports show below the curves.
+        evaluations: functions from a path to the recipe that measures what stands there, or None.
     """
 
     name: str
@@ -182,6 +185,7 @@ class Domain:
     demo: tuple[str, ...]
     commands: Mapping[str, Callable[..., int]]
     figures: tuple[Callable[[Sequence[Record]], Sequence[Any]], ...]
+    evaluations: tuple[Callable[[Path], Recipe | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +206,22 @@ class Discovery:
         return {
             name: command for domain in self.domains.values() for name, command in domain.commands.items()
         }
+
+    def evaluation(self, path: Path) -> Recipe:
+        """Give the recipe that measures what stands at a path.
+
+        Raises:
+            InvalidInput: no domain knows it.
+        """
+        for domain in self.domains.values():
+            for evaluation in domain.evaluations:
+                recipe = evaluation(path)
+                if recipe is not None:
+                    return replace(recipe, name=f"{path.stem or path.name}-evaluation", description=str(path))
+        absent = "".join(f"; {line}" for line in self.failures.values())
+        raise InvalidInput(
+            f"nothing at '{path}' can be evaluated with options; expected the folder of a run, or an agent's file{absent}"
+        )
 
     def find(self, name: str) -> Entry[Recipe]:
         """Give the recipe of this name.
@@ -242,19 +262,21 @@ def _domain(name: str, module: Any) -> Domain:
     """Read what a domain's module offers.
 
     Raises:
-        InvalidInput: its recipes are no entries, or its commands or figures no functions.
+        InvalidInput: its recipes are no entries, or its commands, figures or evaluations no functions.
     """
     for entry in module.RECIPES.values():
         check_kind(entry, Entry, "an item of RECIPES", "an Entry: make them with Family(...).recipe(...)")
     commands, figures = getattr(module, "COMMANDS", {}), getattr(module, "FIGURES", ())
-    for part in (*commands.values(), *figures):
-        check_callable(part, "an item of COMMANDS or FIGURES", "a function")
+    evaluations = getattr(module, "EVALUATIONS", ())
+    for part in (*commands.values(), *figures, *evaluations):
+        check_callable(part, "an item of COMMANDS, FIGURES or EVALUATIONS", "a function")
     return Domain(
         name=name,
         recipes=dict(module.RECIPES),
         demo=tuple(module.DEMO),
         commands=dict(commands),
         figures=tuple(figures),
+        evaluations=tuple(evaluations),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import tyro
 
@@ -16,7 +17,7 @@ from robustsuite import interruption
 from robustsuite.commands.bench import bench
 from robustsuite.commands.certify import certify
 from robustsuite.commands.demo import demo
-from robustsuite.commands.evaluate import evaluate
+from robustsuite.commands.evaluate import evaluate, with_options
 from robustsuite.commands.list import list_recipes
 from robustsuite.commands.report import report
 from robustsuite.commands.train import train, with_fields
@@ -63,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     name = given[0]
     commands = COMMANDS if name in COMMANDS else {**COMMANDS, **_brought()}
+    if name == "evaluate" and len(given) > 2 and not given[1].startswith("-"):
+        return with_options(Path(given[1]), given[2:])
     with_recipe = len(given) > 1 and not given[1].startswith("-")
     if with_recipe and (name == "train" or (name in commands and name in _running())):
         return with_fields(given[1], given[2:], command=name)

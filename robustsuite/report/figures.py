@@ -8,12 +8,20 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from robustsuite.report import summary
 from robustsuite.report.summary import KINDS
 from robustsuite.runs.records import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _MARKS = {
     "#010101": "var(--ink-soft)",
@@ -116,17 +124,26 @@ def _limits(records: Sequence[Record]) -> tuple[float, float]:
     return low - (margin if low < 0 else 0), high + (margin if high > 0 else 0)
 
 
-def _panel(records: Sequence[Record], clean: Record | None, *, limits: tuple[float, float], salt: str) -> str:
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure as Drawing
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+def line(
+    horizontal: Sequence[float] | NDArray[np.floating],
+    shares: Sequence[float] | NDArray[np.floating],
+    *,
+    salt: str,
+) -> str:
+    """Draw a line of shares in the colour of attacks, as a panel.
 
-    # Text stays text in the page's font; the salt makes names inside the SVG differ between panels.
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 8}):
-        drawing = Drawing(figsize=(3.5, 2.2), layout="constrained")
-        FigureCanvasSVG(drawing)
-        axes = drawing.subplots()
+    Args:
+        horizontal: where they are.
+        shares: in [0, 1].
+        salt: tells the drawing from others on a page.
+    """
+    with _axes((0.0, 1.0), share=True, salt=salt) as (axes, drawn):
+        axes.plot(horizontal, shares, color=_ATTACKED, linewidth=1.6, clip_on=False)
+    return drawn[0]
+
+
+def _panel(records: Sequence[Record], clean: Record | None, *, limits: tuple[float, float], salt: str) -> str:
+    with _axes(limits, share=records[0].metric.is_share, salt=salt) as (axes, drawn):
         for kind, (colour, marker) in _STYLES.items():
             points = _points([record for record in records if record.metric.kind == kind])
             if points and clean is not None:
@@ -142,11 +159,29 @@ def _panel(records: Sequence[Record], clean: Record | None, *, limits: tuple[flo
             axes.plot(eps, values, color=colour, marker=marker, markersize=3.5, linewidth=1.6, clip_on=False)
         if clean is not None:
             axes.axhline(clean.value, color=_CLEAN, linewidth=1.2, linestyle=(0, (4, 3)))
-        axes.set_ylim(*limits)
         axes.set_xlim(left=0)
+    return drawn[0]
+
+
+@contextmanager
+def _axes(limits: tuple[float, float], *, share: bool, salt: str) -> Iterator[tuple[Axes, list[str]]]:
+    """Give the axes of a small figure, and a list that holds its drawing afterwards."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    drawn: list[str] = []
+    # Text stays text in the page's font; the salt makes names inside the SVG differ between panels.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 8}):
+        drawing = Drawing(figsize=(3.5, 2.2), layout="constrained")
+        FigureCanvasSVG(drawing)
+        axes = drawing.subplots()
+        yield axes, drawn
+        axes.set_ylim(*limits)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        if records[0].metric.is_share:
+        if share:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
         axes.grid(visible=True, axis="y", color=_LINE, linewidth=0.8)
         axes.set_axisbelow(True)
@@ -156,7 +191,7 @@ def _panel(records: Sequence[Record], clean: Record | None, *, limits: tuple[flo
             spine.set_color(_LINE)
         file = io.StringIO()
         drawing.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _for_page(file.getvalue())
+    drawn.append(_for_page(file.getvalue()))
 
 
 def _points(records: Sequence[Record]) -> list[tuple[float, Record]]:

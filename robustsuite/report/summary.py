@@ -151,7 +151,7 @@ def text(record: Record | None, *, digits: int = 1) -> str:
 
     Args:
         record: what was measured.
-        digits: behind the point.
+        digits: behind the point; where a number's interval stays below 10 without being a share, two at least.
 
     Example:
         >>> text(None)
@@ -165,6 +165,7 @@ def value_text(record: Record | None, *, digits: int = 1) -> str:
     """Give a value alone. See `text`."""
     if record is None:
         return "–"
+    digits = _digits(record, digits)
     return f"{record.value * 100:.{digits}f}%" if record.metric.is_share else f"{record.value:.{digits}f}"
 
 
@@ -172,8 +173,13 @@ def interval_text(record: Record | None, *, digits: int = 1) -> str:
     """Give the interval alone, as "91.2–96.0"; nothing where there is none."""
     if record is None or math.isnan(record.low) or math.isnan(record.high):
         return ""
-    scale = 100 if record.metric.is_share else 1
+    scale, digits = (100, digits) if record.metric.is_share else (1, _digits(record, digits))
     return f"{record.low * scale:.{digits}f}–{record.high * scale:.{digits}f}"
+
+
+def _digits(record: Record, digits: int) -> int:
+    ends = [abs(end) for end in (record.value, record.low, record.high) if not math.isnan(end)]
+    return digits if record.metric.is_share or max(ends) >= 10 else max(digits, 2)
 
 
 def _label(record: Record) -> str:
