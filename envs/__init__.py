@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from robustsuite import lazily
 
+from . import commands
 from .recipes import DEMO, RECIPES
 
 if TYPE_CHECKING:
@@ -32,14 +33,17 @@ def _evaluation_of(path: Path) -> Recipe | None:
 
 def _figures(records: Sequence[Record]) -> list[Figure]:
     from .evaluation.figures import over_trainings, profiles
+    from .evaluation.tables import matrix_figures
 
-    return [*over_trainings(records), *profiles(records)]
+    return [*matrix_figures(records), *over_trainings(records), *profiles(records)]
 
 
+COMMANDS = {"matrix": commands.matrix}
 EVALUATIONS = (_evaluation_of,)
 FIGURES = (_figures,)
 
 __all__ = [
+    "COMMANDS",
     "DEMO",
     "EVALUATIONS",
     "FIGURES",

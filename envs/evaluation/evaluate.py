@@ -158,7 +158,8 @@ def evaluate(
         agent: of any kind.
         evaluation: what to measure.
         subject: name of the agent in tables.
-        seed: of the episodes and of the attacks.
+        seed: of the training that made the agent; where the evaluation names no first reset seed, also that of the episodes
+            and of the attacks.
         recipe: name of the recipe that made the agent.
         episodes: parquet file for the return of every single episode; None: none is written.
     """
@@ -166,9 +167,10 @@ def evaluate(
         agent, Agent, "agent", "an Agent: policies.agent.load(path) or policies.sb3.convert(model, env)"
     )
     check_kind(evaluation, AgentEvaluation, "evaluation", "an AgentEvaluation(...)")
-    first = seeding.derive(seed, "test") if evaluation.first is None else evaluation.first
+    given = evaluation.first
+    first, own = (seeding.derive(seed, "test"), seed) if given is None else (given, given)
     with one_thread(), closing(environments.lockstep(agent.env, evaluation.episodes)) as env:
-        measuring = _Measuring(agent, env, evaluation, seed, first)
+        measuring = _Measuring(agent, env, evaluation, own, first)
         started = time.perf_counter()
         natural = measuring.play()
         measuring.add(RETURN, statistics.mean(natural.returns), seconds=time.perf_counter() - started)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -11,7 +12,7 @@ import tyro
 from robustsuite.arguments import check_fields, check_kind, check_numbers
 from robustsuite.recipes import Recipe
 from robustsuite.runs.records import Record
-from robustsuite.runs.run import Run
+from robustsuite.runs.run import Run, read_recipe
 
 if TYPE_CHECKING:
     from ..policies import Agent
@@ -66,15 +67,24 @@ class MeasuredAgent(Recipe):
         measured = AgentEvaluation(
             episodes=self.episodes, eps=radii, adversaries=adversaries, first=self.seed
         )
-        with run.progress(f"evaluating {Path(self.agent).name}", total=1):
+        subject, trained = self._origin()
+        with run.progress(f"evaluating {subject}", total=1):
             return evaluate(
                 agent,
                 measured,
-                subject=Path(self.agent).name,
-                seed=self.seed,
+                subject=subject,
+                seed=trained,
                 recipe=self.name,
                 episodes=run.path / EPISODES,
             )
+
+    def _origin(self) -> tuple[str, int]:
+        """Give the subject and the seed of the training, where the agent is that of a run."""
+        path = Path(self.agent)
+        if not (path / "recipe.json").is_file():
+            return path.stem, self.seed
+        about = json.loads(read_recipe(path / "recipe.json"))
+        return str(about.get("subject", path.name)), int(about.get("seed", self.seed))
 
     def load(self) -> Agent:
         """Read the agent.

@@ -142,6 +142,48 @@ def line(
     return drawn[0]
 
 
+def grid(
+    values: Sequence[Sequence[float | None]],
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    marked: Sequence[tuple[int, int]] = (),
+    salt: str,
+) -> str:
+    """Draw a table of numbers, each on a shade of its share of the largest, as a panel.
+
+    Args:
+        values: by row and column; None where there is none.
+        rows, columns: their names.
+        marked: places of numbers that stand out.
+        salt: tells the drawing from others on a page.
+    """
+    known = [value for line in values for value in line if value is not None]
+    low, high = min(0.0, *known), max(known)
+    size = (1.6 + 0.75 * len(columns), 0.9 + 0.28 * len(rows))
+    with _axes(None, share=False, salt=salt, size=size) as (axes, drawn):
+        for row, line in enumerate(values):
+            for column, value in enumerate(line):
+                if value is None:
+                    continue
+                share = (value - low) / ((high - low) or 1.0)
+                axes.barh(row, 0.96, left=column, height=0.9, color=_CLEAN, alpha=0.05 + 0.35 * share)
+                axes.text(
+                    *(column + 0.48, row, f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"),
+                    ha="center",
+                    va="center",
+                    color=_ATTACKED if (row, column) in marked else _INK,
+                    weight="bold" if (row, column) in marked else "normal",
+                )
+        axes.set_xlim(0, len(columns))
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_yticks(range(len(rows)), labels=list(rows))
+        axes.set_xticks(
+            [column + 0.48 for column in range(len(columns))], labels=list(columns), rotation=25, ha="right"
+        )
+    return drawn[0]
+
+
 def _panel(records: Sequence[Record], clean: Record | None, *, limits: tuple[float, float], salt: str) -> str:
     with _axes(limits, share=records[0].metric.is_share, salt=salt) as (axes, drawn):
         for kind, (colour, marker) in _STYLES.items():
@@ -164,8 +206,10 @@ def _panel(records: Sequence[Record], clean: Record | None, *, limits: tuple[flo
 
 
 @contextmanager
-def _axes(limits: tuple[float, float], *, share: bool, salt: str) -> Iterator[tuple[Axes, list[str]]]:
-    """Give the axes of a small figure, and a list that holds its drawing afterwards."""
+def _axes(
+    limits: tuple[float, float] | None, *, share: bool, salt: str, size: tuple[float, float] = (3.5, 2.2)
+) -> Iterator[tuple[Axes, list[str]]]:
+    """Give the axes of a small figure, and a list that holds its drawing afterwards; without limits there is no scale."""
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure as Drawing
@@ -174,16 +218,17 @@ def _axes(limits: tuple[float, float], *, share: bool, salt: str) -> Iterator[tu
     drawn: list[str] = []
     # Text stays text in the page's font; the salt makes names inside the SVG differ between panels.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 8}):
-        drawing = Drawing(figsize=(3.5, 2.2), layout="constrained")
+        drawing = Drawing(figsize=size, layout="constrained")
         FigureCanvasSVG(drawing)
         axes = drawing.subplots()
         yield axes, drawn
-        axes.set_ylim(*limits)
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        if limits is not None:
+            axes.set_ylim(*limits)
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.grid(visible=True, axis="y", color=_LINE, linewidth=0.8)
         if share:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.grid(visible=True, axis="y", color=_LINE, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.tick_params(length=0, colors=_INK, labelcolor=_INK)
         for name, spine in axes.spines.items():

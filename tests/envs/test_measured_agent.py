@@ -9,12 +9,13 @@ import pytest
 
 from robustsuite.commands.cli import main
 from robustsuite.envs.attacks.names import named
+from robustsuite.envs.evaluation.matrix import matrices
 from robustsuite.envs.policies import agent as agents
 from robustsuite.envs.recipes.measured_agent import MeasuredAgent, evaluation_of
 from robustsuite.errors import InvalidInput
 from robustsuite.runs import records
 
-from .cases import controller, gaussian
+from .cases import controller, gaussian, q_agent
 
 
 @pytest.fixture
@@ -82,3 +83,28 @@ def test_names_fit_the_policy() -> None:
 
 def test_lists_may_have_commas() -> None:
     assert MeasuredAgent(agent="a", attacks=("none, random", "pgd")).attacks == ("none", "random", "pgd")
+
+
+def test_a_matrix_measures_each_agent_once(saved: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = saved.parent / "fresh.safetensors"
+    agents.save(q_agent((4, 8, 2)), other)
+    given = ["matrix", str(saved), str(other), "--attacks", "random,pgd", "--eps", "0.3", "--episodes", "2"]
+    assert main([*given, "--out", str(saved.parent / "matrix")]) == 0
+    shown = capsys.readouterr().out
+    assert "controller" in shown
+    assert "strongest attack per episode" in shown
+    page = saved.parent / "matrix" / "report.html"
+    assert "return of each agent under each attack" in page.read_text()
+    kept = (saved.parent / "matrix" / "fresh" / "records.parquet").stat().st_mtime_ns
+    assert main([*given, "--out", str(saved.parent / "matrix")]) == 0
+    assert (saved.parent / "matrix" / "fresh" / "records.parquet").stat().st_mtime_ns == kept
+    (found,) = matrices(records.read(saved.parent / "matrix" / "controller" / "records.parquet"))
+    assert (found.agents, found.attacks[0]) == (("controller",), "none")
+    assert found.worst["controller"] in ("random noise", "PGD on Q")
+    values = [found.cells["controller", attack].value for attack in found.attacks]
+    assert values[-1] <= values[-2] <= min(values[:-2])
+
+
+def test_a_matrix_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["matrix", str(tmp_path), "--out", str(tmp_path / "matrix")]) == 2
+    assert "no agent at" in capsys.readouterr().err
