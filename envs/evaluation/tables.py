@@ -77,6 +77,7 @@ def matrix_figures(records: Sequence[Record]) -> list[Figure]:
                             marked=marked,
                             salt=f"{matrix.env} {matrix.perturbation}",
                         ),
+                        wide=True,
                     ),
                 ),
             )

@@ -41,10 +41,12 @@ class Panel:
     Args:
         title: the subject.
         svg: the drawing, for putting into a page.
+        wide: whether it takes the page's whole width.
     """
 
     title: str
     svg: str
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
