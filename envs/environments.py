@@ -58,13 +58,14 @@ def lockstep(name: str, count: int, *, seed: int = 0, **options: Any) -> VecEnv:
         return env
 
 
-def check_spaces(env: Any, *, vectors: bool = False, discrete: bool = True) -> None:
+def check_spaces(env: Any, *, vectors: bool = False, discrete: bool = True, keys: bool = False) -> None:
     """Check that an environment shows vectors (or images) and takes actions of one kind.
 
     Args:
         env: an environment of gymnasium, or a `VecEnv`.
         vectors: whether images are refused.
         discrete: whether it takes one of several actions; else a vector of numbers.
+        keys: whether a Dict of such observations is taken too.
 
     Raises:
         InvalidInput: it is no environment, or has other spaces.
@@ -73,7 +74,8 @@ def check_spaces(env: Any, *, vectors: bool = False, discrete: bool = True) -> N
         raise InvalidInput(f"env is {described(env)}; expected a gymnasium id, an environment or a VecEnv")
     shown = env.observation_space
     kind = "a Box of vectors" if vectors else "a Box of vectors or images"
-    if not isinstance(shown, spaces.Box) or (vectors and len(shown.shape) != 1):
+    parts = list(shown.values()) if keys and isinstance(shown, spaces.Dict) else [shown]
+    if not all(isinstance(part, spaces.Box) and not (vectors and len(part.shape) != 1) for part in parts):
         raise InvalidInput(
             f"observations are {_space(shown)}; expected {kind}: put a gymnasium wrapper around it"
         )

@@ -1,7 +1,7 @@
-"""SA-DQN on disk: weights and settings as safetensors with JSON, so that a stranger's file runs no code.
+"""Agents on disk: weights and settings as safetensors with JSON, so that a stranger's file runs no code.
 
-stable-baselines3's archives hold pickles, which run code when they are opened: `SADQN.load` opens one only where the caller
-trusts it.
+stable-baselines3's archives hold pickles, which run code when they are opened: `load` opens one only where the caller
+trusts it. What is written of an algorithm stands in its class attributes. See `robust.Robust`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from gymnasium import spaces
 from stable_baselines3.common import torch_layers
-from stable_baselines3.common.buffers import NStepReplayBuffer, ReplayBuffer
-from stable_baselines3.dqn.policies import CnnPolicy, MlpPolicy
+from stable_baselines3.common.buffers import DictReplayBuffer, NStepReplayBuffer, ReplayBuffer
 from torch import nn, optim
 
 from robustsuite.arguments import described
@@ -26,13 +25,12 @@ from robustsuite.runs import checkpoints, files, serialization
 from robustsuite.runs.checkpoints import Checkpoint
 
 from ..training.robustness import Robustness
+from . import state
 
 if TYPE_CHECKING:
-    from .sa_dqn import SADQN
+    from .robust import Robust
 
 SUFFIX = ".safetensors"
-_KIND = "sa-dqn"
-_POLICIES = {"MlpPolicy": MlpPolicy, "CnnPolicy": CnnPolicy}
 _HOMES: Mapping[str, tuple[ModuleType, type]] = {
     "torch.nn": (nn, nn.Module),
     "torch.optim": (optim, optim.Optimizer),
@@ -40,128 +38,137 @@ _HOMES: Mapping[str, tuple[ModuleType, type]] = {
 }
 """Where the classes among a policy's settings may come from, and what they must be."""
 
-_PLAIN = (
-    *("buffer_size", "learning_starts", "batch_size", "tau", "gamma", "gradient_steps", "n_steps"),
-    *("optimize_memory_usage", "target_update_interval", "exploration_initial_eps", "exploration_final_eps"),
-    *("exploration_fraction", "max_grad_norm", "tensorboard_log", "verbose", "seed"),
-)
-"""Settings that are numbers, texts or truth values, by their name as keyword and as attribute."""
 
-COUNTERS = (
-    *("num_timesteps", "_n_updates", "_n_calls", "_episode_num", "_total_timesteps"),
-    *("exploration_rate", "_current_progress_remaining", "ramp_start"),
-)
-SETTINGS = (*_PLAIN, "learning_rate", "train_freq", "policy_kwargs", "robustness", "stats_window_size")
-_NAMED = ("learning_rate", "policy_kwargs", "robustness")
-"""Settings that may be left out of the file, and given on loading."""
+def _named(cls: type[Robust]) -> tuple[str, ...]:
+    """Give the settings that may be left out of the file, and given on loading."""
+    return (*cls.VALUES, "policy_kwargs")
 
 
-def pack(agent: SADQN, *, without: Iterable[str] = ()) -> Checkpoint:
-    """Give weights, optimiser, settings and counters of an agent; neither its replay buffer nor its environment.
+def pack(agent: Robust, *, without: Iterable[str] = ()) -> Checkpoint:
+    """Give parameters, settings, counters and statistics of an agent; neither its replay buffer nor its environment.
 
     Raises:
         InvalidInput: a setting that JSON cannot hold, and that is not among `without`.
     """
     without = (without,) if isinstance(without, str) else tuple(without)
+    named = _named(type(agent))
     for name in without:
-        if name not in _NAMED:
-            raise InvalidInput(f"exclude names {name!r}; expected some of {', '.join(_NAMED)}")
-    policy = next((name for name, kind in _POLICIES.items() if agent.policy_class is kind), None)
+        if name not in named:
+            raise InvalidInput(f"exclude names {name!r}; expected some of {', '.join(named)}")
+    policy = next((name for name, kind in agent.POLICIES.items() if agent.policy_class is kind), None)
     if policy is None:
-        raise InvalidInput(f"policy is {described(agent.policy_class)}; expected {' or '.join(_POLICIES)}")
-    if agent.replay_buffer_class not in (
-        ReplayBuffer,
-        NStepReplayBuffer,
-    ) or agent.replay_buffer_kwargs.keys() - {"n_steps", "gamma"}:
         raise InvalidInput(
-            f"the replay buffer is {described(agent.replay_buffer_class)} with settings of its own; expected that of "
-            "stable-baselines3: save the policy alone, with torch.save(agent.policy.state_dict(), path)"
+            f"policy is {described(agent.policy_class)}; expected {' or '.join(agent.POLICIES)}"
         )
-    frequency = agent.train_freq
-    settings: dict[str, Any] = {name: getattr(agent, name) for name in _PLAIN}
-    settings["stats_window_size"] = agent._stats_window_size
-    settings["train_freq"] = [frequency.frequency, frequency.unit.value]  # type: ignore[union-attr]
-    for name in set(_NAMED) - set(without):
-        settings[name] = _written(name, getattr(agent, name))
-    shown, taken = agent.observation_space, agent.action_space
-    assert isinstance(shown, spaces.Box)
-    assert isinstance(taken, spaces.Discrete)
-    # Float64 holds the ends of all observations of up to 32 bits.
-    ends = {
-        name: torch.from_numpy(np.asarray(getattr(shown, name), dtype=np.float64)) for name in ("low", "high")
+    _check_buffer(agent)
+    settings: dict[str, Any] = {name: _plain(agent.setting(name)) for name in agent.SETTINGS}
+    for name in set(named) - set(without):
+        settings[name] = _written(name, agent.setting(name))
+    shown, taken = _space(agent.observation_space), _space(agent.action_space)
+    parts = {
+        "settings": Checkpoint(state={"kind": agent.KIND, "policy": policy, "settings": settings}),
+        "observations": shown,
+        "actions": taken,
+        "parameters": state.capture_parameters(agent),
+        "counters": Checkpoint(state={name: getattr(agent, name) for name in agent.COUNTERS}),
     }
-    state = {
-        "kind": _KIND,
-        "policy": policy,
-        "settings": settings,
-        "observation_dtype": str(shown.dtype),
-        "actions": [int(taken.n), int(taken.start)],
-    }
-    return checkpoints.join(
-        settings=Checkpoint(tensors=ends, state=state),
-        policy=Checkpoint(tensors=dict(agent.policy.state_dict())),
-        optimizer=checkpoints.flatten_optimizer(agent.policy.optimizer),
-        counters=Checkpoint(state={name: getattr(agent, name) for name in COUNTERS}),
+    normalizer = state.capture_normalizer(agent.env) if agent.env is not None else agent._normalizer
+    if normalizer is not None:
+        parts["normalizer"] = normalizer
+    return checkpoints.join(**parts)
+
+
+def _check_buffer(agent: Any) -> None:
+    """Check that an agent's replay buffer can be made anew from its settings."""
+    kind = getattr(agent, "replay_buffer_class", None)
+    own = (None, ReplayBuffer, NStepReplayBuffer, DictReplayBuffer)
+    if kind in own and not getattr(agent, "replay_buffer_kwargs", {}).keys() - {"n_steps", "gamma"}:
+        return
+    if hasattr(kind, "capture"):
+        return
+    raise InvalidInput(
+        f"the replay buffer is {described(kind)} with settings of its own; expected that of stable-baselines3: save the "
+        "policy alone, with torch.save(agent.policy.state_dict(), path)"
     )
 
 
-def settings_of(saved: Checkpoint, changes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def settings_of(
+    saved: Checkpoint, cls: type[Robust], changes: Mapping[str, Any]
+) -> tuple[str, dict[str, Any]]:
     """Give the name of the policy and the keywords of the algorithm.
 
     Args:
         saved: from `pack`.
+        cls: the algorithm.
         changes: keywords in place of those in the file.
 
     Raises:
         CheckpointError: another kind of checkpoint.
         InvalidInput: an unknown keyword, or one that is neither in the file nor given.
     """
-    state = saved.part("settings").state
-    if state.get("kind") != _KIND or state.get("policy") not in _POLICIES:
+    written = saved.part("settings").state
+    if written.get("kind") != cls.KIND or written.get("policy") not in cls.POLICIES:
         raise CheckpointError(
-            f"checkpoint is of kind {state.get('kind')!r}; expected an agent that SADQN saved"
+            f"checkpoint is of kind {written.get('kind')!r}; expected an agent that {cls.__name__} saved"
         )
+    named = _named(cls)
+    known = (*cls.SETTINGS, *named)
     for name in changes:
-        if name not in SETTINGS:
-            raise InvalidInput(f"load got {name!r}; expected settings of the agent: {', '.join(SETTINGS)}")
-    settings = {name: _read(name, value) for name, value in state["settings"].items() if name in SETTINGS}
+        if name not in known:
+            raise InvalidInput(f"load got {name!r}; expected settings of the agent: {', '.join(known)}")
+    settings = {name: _read(name, value) for name, value in written["settings"].items() if name in known}
     settings |= dict(changes)
-    missing = [name for name in _NAMED if name not in settings]
+    missing = [name for name in named if name not in settings]
     if missing:
         raise InvalidInput(
-            f"the file was saved without {missing[0]}; pass it: SADQN.load(path, {missing[0]}=...)"
+            f"the file was saved without {missing[0]}; pass it: {cls.__name__}.load(path, {missing[0]}=...)"
         )
-    frequency = settings["train_freq"]
-    settings["train_freq"] = tuple(frequency) if isinstance(frequency, list) else frequency
-    return state["policy"], settings
+    return written["policy"], settings
 
 
-def spaces_of(saved: Checkpoint) -> tuple[spaces.Box, spaces.Discrete]:
-    """Give the spaces of the environment that an agent was trained on."""
-    part = saved.part("settings")
-    dtype = np.dtype(part.state["observation_dtype"])
-    low, high = (part.tensors[name].numpy().astype(dtype) for name in ("low", "high"))
-    count, start = part.state["actions"]
-    return spaces.Box(low, high, dtype=dtype.type), spaces.Discrete(int(count), start=int(start))
+def spaces_of(saved: Checkpoint) -> tuple[spaces.Space[Any], spaces.Space[Any]]:
+    """Give the spaces of observations and actions of the environment that an agent was trained on."""
+    return _space_of(saved.part("observations")), _space_of(saved.part("actions"))
 
 
-def fill(agent: SADQN, saved: Checkpoint) -> None:
-    """Put the weights and the optimiser's state of `pack` into an agent.
+def normalizer_of(saved: Checkpoint) -> Checkpoint | None:
+    """Give the statistics of the VecNormalize that an agent was trained in."""
+    return saved.part("normalizer") if "normalizer" in saved.state.get("parts", ()) else None
+
+
+def fill(agent: Robust, saved: Checkpoint) -> None:
+    """Put the weights and the optimisers' states of `pack` into an agent.
 
     Raises:
         CheckpointError: they are of another network.
     """
-    try:
-        agent.policy.load_state_dict(saved.part("policy").tensors)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"the file is of an agent with another network ({reason})") from None
-    optimizer = saved.part("optimizer")
-    own = {name: tensor.clone() for name, tensor in optimizer.tensors.items()}
-    checkpoints.restore_optimizer(agent.policy.optimizer, Checkpoint(tensors=own, state=optimizer.state))
+    state.restore_parameters(agent, saved.part("parameters"))
 
 
-def found(path: object, *, suffixes: tuple[str, ...] = ("", SUFFIX, ".zip")) -> Path:
+def _space(space: spaces.Space[Any]) -> Checkpoint:
+    if isinstance(space, spaces.Discrete):
+        return Checkpoint(state={"kind": "discrete", "count": int(space.n), "start": int(space.start)})
+    if isinstance(space, spaces.Dict):
+        return checkpoints.join(**{key: _space(part) for key, part in space.items()})
+    assert isinstance(space, spaces.Box)
+    # Float64 holds the ends of all observations of up to 32 bits.
+    ends = {
+        name: torch.from_numpy(np.asarray(getattr(space, name), dtype=np.float64)) for name in ("low", "high")
+    }
+    return Checkpoint(tensors=ends, state={"kind": "box", "dtype": str(space.dtype)})
+
+
+def _space_of(saved: Checkpoint) -> spaces.Space[Any]:
+    if "parts" in saved.state:
+        return spaces.Dict({key: _space_of(saved.part(key)) for key in saved.state["parts"]})
+    if saved.state["kind"] == "discrete":
+        return spaces.Discrete(int(saved.state["count"]), start=int(saved.state["start"]))
+    dtype = np.dtype(saved.state["dtype"])
+    low, high = (saved.tensors[name].numpy().astype(dtype) for name in ("low", "high"))
+    return spaces.Box(low, high, dtype=dtype.type)
+
+
+def found(path: object, cls: type[Robust], *, suffixes: tuple[str, ...] = ("", SUFFIX, ".zip")) -> Path:
     """Give the file that a path without its suffix may mean.
 
     Raises:
@@ -172,7 +179,7 @@ def found(path: object, *, suffixes: tuple[str, ...] = ("", SUFFIX, ".zip")) -> 
         candidate = given.with_name(given.name + suffix)
         if candidate.is_file():
             return candidate
-    raise CheckpointError(f"no agent at '{given}'; expected a file that SADQN.save wrote")
+    raise CheckpointError(f"no agent at '{given}'; expected a file that {cls.__name__}.save wrote")
 
 
 def is_archive(path: Path) -> bool:
@@ -200,12 +207,12 @@ def _written(name: str, value: Any) -> Any:
         InvalidInput: it cannot be written, or would not be read again.
     """
     try:
-        if name == "policy_kwargs":
+        if name == "policy_kwargs" or value is None:
             return _plain(value)
-        if name == "learning_rate" and isinstance(value, int | float):
+        if isinstance(value, int | float):
             return float(value)
         text = serialization.to_json(value)
-        serialization.from_json(text, Robustness if name == "robustness" else object)
+        serialization.from_json(text, _kind(name))
     except InvalidInput as error:
         raise InvalidInput(
             f"{name} cannot be saved without a pickle ({error}); expected numbers, or dataclasses of the suite: leave it out "
@@ -215,11 +222,13 @@ def _written(name: str, value: Any) -> Any:
 
 
 def _read(name: str, value: Any) -> Any:
-    if name == "policy_kwargs":
-        return _rich(value)
     if isinstance(value, dict) and "json" in value:
-        return serialization.from_json(str(value["json"]), Robustness if name == "robustness" else object)
-    return value
+        return serialization.from_json(str(value["json"]), _kind(name))
+    return _rich(value)
+
+
+def _kind(name: str) -> type:
+    return Robustness if name == "robustness" else object
 
 
 def _plain(value: Any) -> Any:

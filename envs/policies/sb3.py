@@ -70,6 +70,9 @@ def normalizer_of(model: BaseAlgorithm) -> Normalizer | None:
         InvalidInput: statistics of a dict of observations.
     """
     wrapper: VecNormalize | None = model.get_vec_normalize_env()
+    pending: Normalizer | None = getattr(model, "normalizer", None)
+    if wrapper is None and pending is not None:
+        return pending
     if wrapper is None or not wrapper.norm_obs:
         return None
     if not hasattr(wrapper.obs_rms, "mean"):

@@ -32,7 +32,7 @@ def sadqn() -> envs.QAgent:
             perturbation=envs.scale.ball(0.1, envs.scale.published("Acrobot-v1")),
             kappa=0.1,
             regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(1.0)),
-            ramp=rs.training.Linear(begin=0.5, length=0.2),
+            ramp=rs.training.Linear(begin=30_000, length=12_000),
         ),
-        validation=envs.Validation(every=4000, eps=0.1, attack_from=0.5),
+        validation=envs.Validation(every=4000, eps=0.1, attack_from=0.5, restart_from_best=True),
     )

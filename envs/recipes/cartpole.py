@@ -31,9 +31,11 @@ def sadqn() -> envs.QAgent:
             perturbation=envs.scale.ball(0.1, envs.scale.published("CartPole-v1")),
             kappa=0.2,
             regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(1.0)),
-            ramp=rs.training.Linear(begin=0.6, length=0.2),
+            ramp=rs.training.Linear(begin=24_000, length=8_000),
         ),
-        validation=envs.Validation(every=1000, eps=0.2, enough=500.0, patience=1, attack_from=0.5),
+        validation=envs.Validation(
+            every=1000, eps=0.2, enough=500.0, patience=1, attack_from=0.5, restart_from_best=True
+        ),
     )
 
 

@@ -85,7 +85,7 @@ class QAgent(Recipe):
                 model.learn(
                     steps - model.num_timesteps,
                     callback=[keeper, saver],
-                    log_interval=None,  # type: ignore[arg-type]
+                    log_interval=None,
                     reset_num_timesteps=model.num_timesteps == 0,
                 )
             if not keeper.finished:

@@ -10,15 +10,17 @@ import math
 from pathlib import Path
 from typing import Any
 
-from stable_baselines3 import DQN
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from torch import Tensor
 
 from robustsuite.errors import CheckpointError
 from robustsuite.runs import checkpoints
 from robustsuite.runs.checkpoints import Checkpoint
 from robustsuite.runs.run import ProgressBar, Run
 
-from ..algorithms.sa_dqn import SADQN
+from ..algorithms import state
+from ..algorithms.robust import Robust
 from ..policies import Agent, sb3
 from ..policies import agent as agents
 from . import resume
@@ -29,8 +31,8 @@ class KeepBest(BaseCallback):
     """Validate between updates, keep the best agent, stop when it is good enough.
 
     The regulariser widens the margin of whatever action is greedy, so it should meet a network that knows the good ones:
-    the radius begins to grow as soon as the natural return is good enough (at the ramp's start at the latest), and from
-    the agent with the best natural return so far.
+    the radius begins to grow as soon as the natural return is good enough (at the ramp's start at the latest), and, where
+    the validation says so, from the weights with the best natural return so far.
 
     Args:
         env: gymnasium id of the environment for validation.
@@ -60,7 +62,7 @@ class KeepBest(BaseCallback):
         self._best: Score | None = None
         self._natural = -math.inf
         self._ramping = False
-        self._start: Agent | None = None
+        self._start: dict[str, Tensor] = {}
         self.agent: Agent | None = None
 
     def capture(self) -> Checkpoint:
@@ -77,8 +79,9 @@ class KeepBest(BaseCallback):
         }
         counters["natural"] = self._natural if math.isfinite(self._natural) else None
         parts = {"counters": Checkpoint(state=counters)}
-        if self.agent is not None and self._start is not None:
-            parts |= {"agent": self.agent.checkpoint(), "start": self._start.checkpoint()}
+        if self.agent is not None:
+            parts["agent"] = self.agent.checkpoint()
+        parts["start"] = Checkpoint(tensors=self._start)
         return checkpoints.join(**parts)
 
     def restore(self, saved: Checkpoint) -> None:
@@ -90,7 +93,7 @@ class KeepBest(BaseCallback):
         if counters["best"] is not None:
             self._best = Score(*(-math.inf if value is None else value for value in counters["best"]))
             self.agent = agents.from_checkpoint(saved.part("agent"))
-            self._start = agents.from_checkpoint(saved.part("start"))
+        self._start = dict(saved.part("start").tensors)
 
     def best(self) -> Agent:
         """Give the best agent of the training.
@@ -118,8 +121,11 @@ class KeepBest(BaseCallback):
             seed=self._seed,
             step=self.num_timesteps,
         )
-        if score.natural > self._natural or self._start is None:
-            self._natural, self._start = score.natural, agent
+        if score.natural > self._natural:
+            self._natural = score.natural
+            if self._validation.restart_from_best:
+                weights = self._model.policy.state_dict()
+                self._start = {name: tensor.detach().clone() for name, tensor in weights.items()}
         if self._best is None or (score > self._best and math.isfinite(score.total)):
             self._best, self.agent = score, agent
         self._run.log(self.num_timesteps, **{"validation/natural": score.natural})
@@ -130,8 +136,8 @@ class KeepBest(BaseCallback):
             self._good += 1
 
     @property
-    def _model(self) -> SADQN:
-        assert isinstance(self.model, SADQN)
+    def _model(self) -> Robust:
+        assert isinstance(self.model, Robust)
         return self.model
 
     def _on_rollout_start(self) -> None:
@@ -140,13 +146,14 @@ class KeepBest(BaseCallback):
             self._next = (self.num_timesteps // self._validation.every + 1) * self._validation.every
             if self.num_timesteps > 0:
                 self.look()
-        if self._model.robustness.kappa > 0 and not self._ramping and self._start is not None:
-            due = self.num_timesteps >= self._model.ramp_start * total
+        if self._model.robustness.kappa > 0 and not self._ramping:
+            due = self.num_timesteps >= self._model.ramp_start
             if due or self._natural >= self._validation.enough:
                 self._ramping = True
                 self._model.begin_ramp()
-                for network in (self._model.q_net, self._model.q_net_target):
-                    network.q_net.load_state_dict(self._start.policy.network.state_dict())
+                if self._start:
+                    self._model.policy.load_state_dict(self._start)
+                    state.reset_optimizers(self._model)  # its moments belong to other weights
 
     def _on_step(self) -> bool:
         self._progress.to(self.num_timesteps)
@@ -173,20 +180,19 @@ class SaveState(BaseCallback):
     def _on_rollout_start(self) -> None:
         if self.num_timesteps - self._last >= self._every:
             self._last = self.num_timesteps
-            assert isinstance(self.model, DQN)
             save(self._path, self.model, self._keeper)
 
     def _on_step(self) -> bool:
         return True
 
 
-def save(path: Path, agent: DQN, keeper: KeepBest) -> None:
+def save(path: Path, agent: BaseAlgorithm, keeper: KeepBest) -> None:
     """Write the state of a training in one step."""
     whole = checkpoints.join(agent=resume.capture(agent), selection=keeper.capture())
     checkpoints.save(path, tensors=whole.tensors, state=whole.state)
 
 
-def load(path: Path, agent: DQN, keeper: KeepBest) -> None:
+def load(path: Path, agent: BaseAlgorithm, keeper: KeepBest) -> None:
     """Read what `save` wrote into a freshly made agent and keeper.
 
     Raises:

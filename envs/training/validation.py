@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from robustsuite import seeding
-from robustsuite.arguments import check_fields
+from robustsuite.arguments import check_fields, check_flags
 
 from ..policies import Agent, QFunction
 
@@ -27,6 +27,8 @@ class Validation:
         patience: validations that must be good enough before training stops, >= 1.
         attack_from: with eps > 0, share of the final training radius from which agents are attacked, in [0, 1]; before
             they are neither kept nor good enough.
+        restart_from_best: whether the ramp starts from the weights with the best natural return so far, the optimisers'
+            moments forgotten; else from those of the moment, as in the papers.
 
     Raises:
         InvalidInput: a value outside its range.
@@ -39,11 +41,13 @@ class Validation:
     enough: float = math.inf
     patience: int = 3
     attack_from: float = 0.0
+    restart_from_best: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self, "every", "episodes", "patience", integer=True, least=1)
         check_fields(self, "start", "attack_from", least=0, most=1)
         check_fields(self, "eps", least=0)
+        check_flags(self, "restart_from_best")
         check_fields(self, "enough", endless=True)
 
 

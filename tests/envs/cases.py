@@ -47,7 +47,7 @@ def _robustness(regularizer: ConvexRegularizer | PGDRegularizer) -> Robustness:
         perturbation=scale.ball(0.1, STD),
         kappa=0.5,
         regularizer=regularizer,
-        ramp=Linear(begin=0.2, length=0.4),
+        ramp=Linear(begin=80, length=160),
     )
 
 

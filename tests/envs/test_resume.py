@@ -32,7 +32,7 @@ from .cases import ALGORITHMS, Algorithm
 def small(name: str) -> QAgent:
     recipe = RECIPES[name]()
     assert isinstance(recipe, QAgent)
-    robustness = replace(recipe.robustness, ramp=Linear(begin=0.4, length=0.4))
+    robustness = replace(recipe.robustness, ramp=Linear(begin=640, length=640))
     return replace(
         recipe,
         learning=QLearning(

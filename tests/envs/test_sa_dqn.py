@@ -53,7 +53,7 @@ def test_before_the_ramp_it_equals_the_parent_to_the_bit(case: Algorithm) -> Non
     def until_200(inner: dict[str, Any], outer: dict[str, Any]) -> bool:
         return bool(inner["self"].num_timesteps < 200)
 
-    late = replace(case.robustness, ramp=Linear(begin=0.9, length=0.1))
+    late = replace(case.robustness, ramp=Linear(begin=270, length=30))
     ours = case.build(robustness=late).learn(300, callback=until_200)
     assert torch.equal(weights(ours), weights(plain().learn(300, callback=until_200)))
 
@@ -102,7 +102,7 @@ def test_saves_and_loads_with_its_settings(case: Algorithm, tmp_path: Path) -> N
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_and_term(case: Algorithm) -> None:
-    agent = case.build(robustness=replace(case.robustness, ramp=Linear(begin=0.0, length=0.1)))
+    agent = case.build(robustness=replace(case.robustness, ramp=Linear(begin=0.0, length=20)))
     agent.learn(200)
     with torch.no_grad():
         next(agent.q_net.parameters()).fill_(float("nan"))
@@ -128,7 +128,7 @@ def test_regularised_agents_have_larger_worst_margins(case: Algorithm) -> None:
             .mean()
         )
 
-    strong = replace(case.robustness, kappa=2.0, ramp=Linear(begin=0.0, length=0.5))
+    strong = replace(case.robustness, kappa=2.0, ramp=Linear(begin=0.0, length=200))
     settings = {"learning_rate": 1e-3, "gradient_steps": 4}
     robust = case.build(robustness=strong, **settings).learn(400)
     ordinary = case.build(robustness=replace(strong, kappa=0.0), **settings).learn(400)
