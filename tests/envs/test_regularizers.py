@@ -84,10 +84,6 @@ def test_gradients_reach_the_parameters(regularizer: Regularizer) -> None:
     [
         (lambda: Robustness(kappa=-1.0), "kappa is -1.0"),
         (
-            lambda: Robustness(ramp=Linear(begin=0.5, length=0.6)),
-            "to 0.833333 at the last; expected from 0 to 1",
-        ),
-        (
             lambda: ConvexRegularizer(beta=Constant(2.0)),
             r"beta at 0 of the radius is 2.0; expected a number in \[0, 1\]",
         ),
