@@ -58,13 +58,15 @@ def lockstep(name: str, count: int, *, seed: int = 0, **options: Any) -> VecEnv:
         return env
 
 
-def check_spaces(env: Any, *, vectors: bool = False, discrete: bool = True, keys: bool = False) -> None:
+def check_spaces(
+    env: Any, *, vectors: bool = False, discrete: bool | None = True, keys: bool = False
+) -> None:
     """Check that an environment shows vectors (or images) and takes actions of one kind.
 
     Args:
         env: an environment of gymnasium, or a `VecEnv`.
         vectors: whether images are refused.
-        discrete: whether it takes one of several actions; else a vector of numbers.
+        discrete: whether it takes one of several actions, or a vector of numbers; None: either.
         keys: whether a Dict of such observations is taken too.
 
     Raises:
@@ -79,6 +81,8 @@ def check_spaces(env: Any, *, vectors: bool = False, discrete: bool = True, keys
         raise InvalidInput(
             f"observations are {_space(shown)}; expected {kind}: put a gymnasium wrapper around it"
         )
+    if discrete is None:
+        discrete = not isinstance(env.action_space, spaces.Box)
     check_actions(env.action_space, discrete=discrete)
 
 

@@ -459,7 +459,7 @@ def _envs(folder: Path) -> dict[str, Call]:
         return rollout(who, environments.lockstep(env, 1), **given)
 
     def attacked(**changes: Any) -> object:
-        given: dict[str, Any] = {"adversary": PGDOnQ(), "perturbation": ball, "policy": q} | changes
+        given: dict[str, Any] = {"adversary": PGDOnQ(), "perturbation": ball, "agent": agent} | changes
         return ObservationAttack(gym.make(given.pop("env", "CartPole-v1")), **given)
 
     return {
@@ -505,7 +505,7 @@ def _envs(folder: Path) -> dict[str, Call]:
         "ObservationAttack on FrozenLake": lambda: attacked(env="FrozenLake-v1"),
         "ObservationAttack within a radius": lambda: attacked(perturbation=0.1),
         "ObservationAttack by a name": lambda: attacked(adversary="pgd"),
-        "ObservationAttack of a module": lambda: attacked(policy=nn.Linear(4, 2)),
+        "ObservationAttack of a module": lambda: attacked(agent=nn.Linear(4, 2)),
         "evaluate of a module": lambda: evaluate(_any(nn.Linear(4, 2)), AgentEvaluation(), subject="", seed=0),
         "TabularMDP of NaN": lambda: TabularMDP(np.ones((1, 1, 1)), np.full((1, 1, 1), _NAN), np.ones((1, 1), bool), 0.5),
         "TabularMDP of lists": lambda: TabularMDP(_any([[[1.0]]]), _any([[[1.0]]]), _any([[True]]), 0.5),

@@ -1,6 +1,8 @@
 """Attacks on what an agent sees: each takes the true states and gives the states to show."""
 
 from .adversary import Adversary, Attacker, Memoryless, Preparation, ensure_inside
+from .critic_attack import CriticAttack
+from .maximal_action_difference import MaximalActionDifference
 from .min_q import MinQ
 from .pgd_on_q import PGDOnQ
 from .random_noise import RandomNoise
@@ -9,6 +11,8 @@ from .toward_action import TowardAction
 __all__ = [
     "Adversary",
     "Attacker",
+    "CriticAttack",
+    "MaximalActionDifference",
     "Memoryless",
     "MinQ",
     "PGDOnQ",

@@ -3,37 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from robustsuite.errors import InvalidInput
 
 from ..policies import Policy, QFunction
-from .adversary import Adversary
+from .adversary import Adversary, Preparation
+from .critic_attack import CriticAttack
+from .maximal_action_difference import MaximalActionDifference
 from .min_q import MinQ
 from .pgd_on_q import PGDOnQ
 from .random_noise import RandomNoise
 from .toward_action import TowardAction
 
+Foes = tuple[Adversary | Preparation, ...]
 
-def _each_action(policy: Policy) -> tuple[Adversary, ...]:
+
+class Named(NamedTuple):
+    """What a name stands for.
+
+    Args:
+        make: gives the adversaries for a policy.
+        fits: whether they attack such a policy.
+    """
+
+    make: Callable[[Policy], Foes]
+    fits: Callable[[Policy], bool] = lambda policy: True
+
+
+def _of_values(policy: Policy) -> bool:
+    return isinstance(policy, QFunction)
+
+
+def _with_critic(policy: Policy) -> bool:
+    return policy.critic is not None or isinstance(policy, QFunction)
+
+
+def _each_action(policy: Policy) -> Foes:
     assert isinstance(policy, QFunction)
     return tuple(TowardAction(action=action) for action in range(policy.actions))
 
 
-ANY: dict[str, Callable[[Policy], tuple[Adversary, ...]]] = {
-    "random": lambda policy: (RandomNoise(),),
+NAMES: dict[str, Named] = {
+    "random": Named(lambda policy: (RandomNoise(),)),
+    "pgd": Named(lambda policy: (PGDOnQ(),), _of_values),
+    "min-q": Named(lambda policy: (MinQ(),), _of_values),
+    "toward": Named(_each_action, _of_values),
+    "critic": Named(lambda policy: (CriticAttack(),), _with_critic),
+    "mad": Named(lambda policy: (MaximalActionDifference(),)),
 }
-"""For every policy."""
-
-OF_VALUES: dict[str, Callable[[Policy], tuple[Adversary, ...]]] = {
-    "pgd": lambda policy: (PGDOnQ(),),
-    "min-q": lambda policy: (MinQ(),),
-    "toward": _each_action,
-}
-"""For policies that take the action of the largest value."""
 
 
-def named(names: Sequence[str], policy: Policy) -> tuple[Adversary, ...]:
-    """Give the adversaries of some names.
+def named(names: Sequence[str], policy: Policy) -> Foes:
+    """Give the adversaries of some names, or what makes them for an agent.
 
     Args:
         names: "none" for no attack, "all" for all that fit the policy, or some of them.
@@ -42,8 +64,8 @@ def named(names: Sequence[str], policy: Policy) -> tuple[Adversary, ...]:
     Raises:
         InvalidInput: an unknown name, or one that does not fit the policy.
     """
-    known = ANY | (OF_VALUES if isinstance(policy, QFunction) else {})
-    found: dict[str, Adversary] = {}
+    known = {name: entry for name, entry in NAMES.items() if entry.fits(policy)}
+    found: dict[str, Adversary | Preparation] = {}
     for name in names:
         if name == "none":
             continue
@@ -52,5 +74,5 @@ def named(names: Sequence[str], policy: Policy) -> tuple[Adversary, ...]:
                 f"attack is '{name}'; expected some of none, all, {', '.join(known)}, with commas between them"
             )
         for chosen in known if name == "all" else (name,):
-            found |= {adversary.name: adversary for adversary in known[chosen](policy)}
+            found |= {adversary.name: adversary for adversary in known[chosen].make(policy)}
     return tuple(found.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +21,10 @@ class Preprocessing(Protocol):
 
     def __call__(self, observations: Any, *, device: torch.device | str) -> Float[Tensor, "batch *state"]:
         """Give the states of observations, as an environment shows them: an array, or a dict of arrays."""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Give what no coordinate of a state lies beyond."""
 
 
 def plain(observations: Any, *, device: torch.device | str) -> Float[Tensor, "batch *state"]:
@@ -75,6 +80,11 @@ class Normalizer:
         states = (values - values.new_tensor(self.mean)) / values.new_tensor(self.scale)
         return states.clamp(-self.limit, self.limit).float()
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """See `Preprocessing`."""
+        return (-self.limit, self.limit)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pixels:
@@ -98,6 +108,11 @@ class Pixels:
         values = values.float() / 255.0
         return values.permute(0, 3, 1, 2).contiguous() if self.channels_last else values
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """See `Preprocessing`."""
+        return (0.0, 1.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
@@ -119,3 +134,8 @@ class Keys:
             )
         parts = [torch.as_tensor(observations[name]).flatten(1).float() for name, _ in self.names]
         return torch.cat(parts, 1).to(device)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """See `Preprocessing`."""
+        return (-math.inf, math.inf)

@@ -1,4 +1,4 @@
-"""The units of an observation attack: eps counts standard deviations of each coordinate.
+"""The units of an observation attack: standard deviations, a state's own units, an agent's normalised units, images' range.
 
 Coordinates of one observation have different units (metres, radians, radians per second), so one absolute radius means
 nothing. The ball is ``|s^_i - s_i| <= eps * std_i``; the deviations are the environment's published ones, or those of the
@@ -9,17 +9,16 @@ Source: Zhang et al. 2020 (SA-MDP), section 4 and the authors' code for the devi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from robustsuite.arguments import check_kind, check_number, check_numbers
 from robustsuite.errors import InvalidInput
-from robustsuite.perturbations import L1, L2, Linf, Scaled
+from robustsuite.perturbations import Linf, Scaled
 
-Lp = Linf | L2 | L1
+from ..preprocessing import Keys, Normalizer
 
 PUBLISHED: dict[str, tuple[float, ...]] = {
     "CartPole-v1": (0.732, 1.063, 0.122, 0.439),
@@ -74,20 +73,54 @@ def ball(eps: float, std: tuple[float, ...]) -> Scaled:
     return Scaled(Linf(eps), unit=std, name="std")
 
 
-def stacked(perturbations: Sequence[Lp | Scaled]) -> Lp:
-    """Give one threat model for a batch whose rows have balls of their own; it fits batches of that many rows only.
+def raw(eps: float | Sequence[float]) -> Linf:
+    """Give the threat model of a radius in the state's own units: one for all coordinates, or one for each, >= 0."""
+    return Linf(eps if isinstance(eps, int | float) else tuple(eps))
+
+
+def normalised(eps: float, normalizer: Normalizer) -> Scaled:
+    """Give the ball around *raw* observations that an agent's statistics turn into one of radius eps around its states.
+
+    For observations that are normalised later, where no attack can stand behind the statistics. Elsewhere the ball around
+    normalised states is `raw`, of their own units.
 
     Args:
-        perturbations: one per row, of one norm, each with one radius per coordinate and no clip range.
+        eps: radius in the units of `normalizer`, >= 0.
+        normalizer: the agent's preprocessing.
+    """
+    check_number("eps", eps, least=0)
+    check_kind(normalizer, Normalizer, "normalizer", "the agent's preprocessing, a Normalizer")
+    return Scaled(Linf(eps), unit=normalizer.scale, name="normalised")
+
+
+def pixels(eps: float) -> Linf:
+    """Give the threat model of images in [0, 1], such as ``pixels(1 / 255)``: no pixel leaves the range.
+
+    Args:
+        eps: radius as a share of the range, in [0, 1].
+    """
+    check_number("eps", eps, least=0, most=1)
+    return Linf(eps, clip=(0.0, 1.0))
+
+
+def parts(eps: float | Mapping[str, float], keys: Keys) -> Linf:
+    """Give the threat model of a dict's parts, side by side as `Keys` puts them.
+
+    Args:
+        eps: radius of every part that is no goal (whose name does not end in "goal"), or of each part named, >= 0; what is not
+            named stays as it is. Who sets the goal is not who senses the state, so goals are attacked only by name.
+        keys: the parts, in the agent's preprocessing.
 
     Raises:
-        InvalidInput: none given, different norms, one radius for all coordinates, or a clip range.
+        InvalidInput: a part that `keys` lacks.
     """
-    plain = [one.in_input_units() if isinstance(one, Scaled) else one for one in perturbations]
-    alike = len({type(one) for one in plain}) == 1
-    if not alike or any(one.clip is not None or not isinstance(one.eps, tuple) for one in plain):
-        raise InvalidInput(
-            f"got {len(plain)} balls; expected one per row, of one norm, with one radius per coordinate and without clip "
-            "range: scale.ball(0.1, std)"
-        )
-    return replace(plain[0], eps=tuple(one.eps for one in plain))
+    check_kind(keys, Keys, "keys", "the agent's preprocessing, a Keys")
+    names = [name for name, _ in keys.names]
+    if isinstance(eps, int | float):
+        radii: Mapping[str, float] = {name: eps for name in names if not name.endswith("goal")}
+    else:
+        radii = eps
+    unknown = sorted(set(radii) - set(names))
+    if unknown:
+        raise InvalidInput(f"eps names the part '{unknown[0]}'; expected some of {names}")
+    return Linf(tuple(float(radii.get(name, 0.0)) for name, size in keys.names for _ in range(size)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,25 @@ import torch
 
 from robustsuite.envs import scale
 from robustsuite.envs.algorithms.sa_dqn import SADQN
-from robustsuite.envs.attacks import Adversary, MinQ, PGDOnQ, RandomNoise, TowardAction
-from robustsuite.envs.policies import MLP, Agent, Deterministic, Gaussian, Policy, QFunction
+from robustsuite.envs.attacks import (
+    Adversary,
+    CriticAttack,
+    MaximalActionDifference,
+    MinQ,
+    PGDOnQ,
+    RandomNoise,
+    TowardAction,
+)
+from robustsuite.envs.policies import (
+    MLP,
+    ActionCritic,
+    Agent,
+    Deterministic,
+    Gaussian,
+    Policy,
+    QFunction,
+    StateCritic,
+)
 from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
 from robustsuite.envs.streams import Streams
 from robustsuite.envs.training.robustness import Robustness
@@ -58,13 +76,6 @@ ALGORITHMS = [
     Algorithm("sa-dqn, pgd", SADQN, _robustness(PGDRegularizer(steps=3))),
 ]
 
-ADVERSARIES: list[Adversary] = [
-    RandomNoise(),
-    PGDOnQ(steps=5),
-    MinQ(steps=5),
-    TowardAction(action=1, steps=5),
-]
-
 
 def q_agent(sizes: tuple[int, ...], env: str = "CartPole-v1", *, activation: str = "relu") -> Agent:
     """Give an agent with fresh weights, whose radii count in the deviations of its environment."""
@@ -73,14 +84,16 @@ def q_agent(sizes: tuple[int, ...], env: str = "CartPole-v1", *, activation: str
 
 
 def deterministic(states: int = 4, actions: int = 2) -> Deterministic:
-    """Give a deterministic policy with fresh weights."""
-    return Deterministic(MLP(sizes=(states, 16, 16, actions), squashed=True).build())
+    """Give a deterministic policy with fresh weights, and a critic of actions."""
+    critic = ActionCritic(MLP(sizes=(states + actions, 16, 1)).build())
+    return Deterministic(MLP(sizes=(states, 16, 16, actions), squashed=True).build(), critic=critic)
 
 
 def gaussian(states: int = 4, actions: int = 2) -> Gaussian:
-    """Give a Gaussian policy with fresh weights."""
+    """Give a Gaussian policy with fresh weights, and a critic of states."""
     network = MLP(sizes=(states, 16, 16, actions), activation="tanh").build()
-    return Gaussian(network, torch.linspace(-1.0, 0.5, actions))
+    critic = StateCritic(MLP(sizes=(states, 16, 1), activation="tanh").build())
+    return Gaussian(network, torch.linspace(-1.0, 0.5, actions), critic=critic)
 
 
 def shown(
@@ -107,3 +120,74 @@ def controller() -> Agent:
         }
     )
     return agent
+
+
+def pendulum(kind: Callable[[int, int], Policy]) -> Agent:
+    """Give an agent of Pendulum with fresh weights, the same ones each time."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Agent(env="Pendulum-v1", policy=kind(3, 1), deviations=(0.6, 0.6, 2.0))
+
+
+Harm = Callable[[Policy, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Foe:
+    """An adversary with an agent that it attacks.
+
+    Args:
+        adversary: under test.
+        agent: makes the agent.
+        harm: what the adversary raises, from the policy, true states and shown states; None: nothing.
+    """
+
+    adversary: Adversary
+    agent: Callable[[], Agent]
+    harm: Harm | None = None
+
+    def __str__(self) -> str:
+        return f"{self.adversary.name} on {self.agent().policy.kind}"
+
+
+def _moved(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return policy.divergence(states).score(policy(seen))
+
+
+def _flipped(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return (policy.act(states) != policy.act(seen)).float()
+
+
+def _second(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return (policy.act(seen) == 1).float()
+
+
+def _worth(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    if isinstance(policy.critic, ActionCritic):
+        return -policy.critic(states, policy.act(seen))
+    if policy.critic is not None:
+        return -policy.critic(seen)
+    return -policy(states).gather(1, policy.act(seen).unsqueeze(1)).squeeze(1)
+
+
+def _pendulum_deterministic() -> Agent:
+    return pendulum(deterministic)
+
+
+def _pendulum_gaussian() -> Agent:
+    return pendulum(gaussian)
+
+
+FOES = [
+    Foe(RandomNoise(), controller),
+    Foe(RandomNoise(), _pendulum_gaussian),
+    Foe(PGDOnQ(steps=5), controller, _flipped),
+    Foe(MinQ(steps=5), controller, _worth),
+    Foe(TowardAction(action=1, steps=5), controller, _second),
+    Foe(MaximalActionDifference(steps=5), controller, _moved),
+    Foe(MaximalActionDifference(steps=5), _pendulum_deterministic, _moved),
+    Foe(MaximalActionDifference(steps=5), _pendulum_gaussian, _moved),
+    Foe(CriticAttack(steps=5), controller, _worth),
+    Foe(CriticAttack(steps=5), _pendulum_deterministic, _worth),
+    Foe(CriticAttack(steps=5), _pendulum_gaussian, _worth),
+]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 
 from robustsuite import seeding
 from robustsuite.envs import attacks, scale
 from robustsuite.envs.attacks import Adversary, MinQ, PGDOnQ, RandomNoise, TowardAction, ensure_inside
+from robustsuite.envs.policies import Agent
 from robustsuite.errors import InvalidInput
 
-from .cases import ADVERSARIES, STD, controller, q_agent, shown
+from .cases import FOES, STD, Foe, controller, q_agent, shown
 
 NOT_ADVERSARIES = {"Adversary", "Attacker", "Memoryless", "Preparation", "ensure_inside"}
 STATES = torch.tensor([[1.5, -2.0, 0.1, 1.0], [0.0, 0.0, 0.02, -0.1], [-2.0, 1.0, -0.15, 2.0]])
@@ -18,26 +21,67 @@ STATES = torch.tensor([[1.5, -2.0, 0.1, 1.0], [0.0, 0.0, 0.02, -0.1], [-2.0, 1.0
 
 def test_every_adversary_has_a_case() -> None:
     public = {name for name in attacks.__all__ if name not in NOT_ADVERSARIES}
-    assert public == {type(adversary).__name__ for adversary in ADVERSARIES}
+    assert public == {type(foe.adversary).__name__ for foe in FOES}
 
 
-@pytest.mark.parametrize("adversary", ADVERSARIES, ids=str)
+def some_states(agent: Agent, count: int = 40) -> torch.Tensor:
+    unit = torch.tensor(agent.deviations)
+    return torch.randn(count, len(unit), generator=seeding.generator(1)) * unit
+
+
+@pytest.mark.parametrize("foe", FOES, ids=str)
 @pytest.mark.parametrize("eps", [0.0, 0.05, 0.5])
-def test_stays_in_the_budget(adversary: Adversary, eps: float) -> None:
-    q = controller().policy
-    seen = shown(adversary, q, STATES, scale.ball(eps, STD))
-    assert seen.shape == STATES.shape
-    assert ((seen - STATES).abs() / torch.tensor(STD)).max() <= eps + 1e-5
+def test_stays_in_the_budget(foe: Foe, eps: float) -> None:
+    agent = foe.agent()
+    states = some_states(agent)
+    seen = shown(foe.adversary, agent.policy, states, agent.ball(eps))
+    assert seen.shape == states.shape
+    assert ((seen - states).abs() / torch.tensor(agent.deviations)).max() <= eps + 1e-5
 
 
-@pytest.mark.parametrize("adversary", ADVERSARIES, ids=str)
-def test_same_seed_same_states_and_nothing_else_changes(adversary: Adversary) -> None:
-    q, before = controller().policy, STATES.clone()
-    ball = scale.ball(0.3, STD)
-    one, two = (shown(adversary, q, STATES, ball, seed=3) for _ in range(2))
+@pytest.mark.parametrize("foe", FOES, ids=str)
+def test_same_seed_same_states_and_nothing_else_changes(foe: Foe) -> None:
+    agent = foe.agent()
+    states, parameters = some_states(agent), [*modules_parameters(agent)]
+    before, weights = states.clone(), [p.detach().clone() for p in parameters]
+    one, two = (shown(foe.adversary, agent.policy, states, agent.ball(0.3), seed=3) for _ in range(2))
     assert torch.equal(one, two)
-    assert torch.equal(STATES, before)
-    assert all(p.grad is None and p.requires_grad for p in q.network.parameters())
+    assert torch.equal(states, before)
+    assert all(p.grad is None and p.requires_grad for p in parameters)
+    assert all(torch.equal(p, w) for p, w in zip(parameters, weights, strict=True))
+
+
+@pytest.mark.parametrize("foe", FOES, ids=str)
+def test_an_environment_does_not_depend_on_those_beside_it(foe: Foe) -> None:
+    agent = foe.agent()
+    states = some_states(agent, 5)
+    together = shown(foe.adversary, agent.policy, states, agent.ball(0.3))
+    alone = shown(foe.adversary, agent.policy, states[:1], agent.ball(0.3))
+    torch.testing.assert_close(together[:1], alone)
+
+
+@pytest.mark.parametrize("foe", [foe for foe in FOES if foe.harm is not None], ids=str)
+def test_harms_more_than_noise(foe: Foe) -> None:
+    agent = foe.agent()
+    states, ball = some_states(agent, 100), agent.ball(0.3)
+    assert foe.harm is not None
+    with torch.no_grad():
+        most, noise, none = (
+            foe.harm(agent.policy, states, seen).mean()
+            for seen in (
+                shown(foe.adversary, agent.policy, states, ball),
+                shown(RandomNoise(), agent.policy, states, ball),
+                states,
+            )
+        )
+    assert most > noise
+    assert most > none
+
+
+def modules_parameters(agent: Agent) -> Iterator[torch.nn.Parameter]:
+    yield from agent.policy.network.parameters()
+    if agent.policy.critic is not None:
+        yield from agent.policy.critic.network.parameters()
 
 
 @pytest.mark.parametrize("adversary", [PGDOnQ(), MinQ(), TowardAction(action=1)], ids=str)

@@ -1,0 +1,132 @@
+"""What adversaries of continuous policies seek: actions that a critic believes to be worth little, and mixtures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from robustsuite.attacks import Criterion
+from robustsuite.attacks.criteria import BatchCriterion
+from robustsuite.errors import InvalidInput
+
+from ..policies.critics import ActionCritic
+from ..policies.policy import Policy
+
+
+class _NeverMet(BatchCriterion):
+    """Something that is raised as far as it goes."""
+
+    __slots__ = ()
+    least_outputs: ClassVar[int] = 1
+
+    def met(self, outputs: Tensor) -> Tensor:
+        return torch.zeros(len(outputs), dtype=torch.bool, device=outputs.device)
+
+    def check_outputs(self, outputs: Tensor) -> None:
+        """Any numbers will do."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LeastWorth(_NeverMet):
+    """The action of the shown state is worth little at the true one; the score is ``-Q(s, mu(s^))``.
+
+    Args:
+        critic: of actions.
+        policy: whose outputs become actions.
+        states: the true ones, s.
+    """
+
+    critic: ActionCritic
+    policy: Policy
+    states: Float[Tensor, "batch state"]
+
+    def score(self, outputs: Tensor) -> Tensor:
+        return -self.critic(self.states, self.policy.decide(outputs))
+
+    def select(self, index: Tensor) -> LeastWorth:
+        return LeastWorth(self.critic, self.policy, self.states[index])
+
+    def check_examples(self, count: int, device: torch.device) -> None:
+        if len(self.states) != count:
+            raise InvalidInput(f"the criterion has {len(self.states)} states; expected {count}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LowestOutput(_NeverMet):
+    """A network of one output gives little; the score is ``-V(s^)``."""
+
+    def score(self, outputs: Tensor) -> Tensor:
+        return -outputs.squeeze(1)
+
+    def select(self, index: Tensor) -> LowestOutput:
+        return self
+
+    def check_examples(self, count: int, device: torch.device) -> None:
+        """It holds no data of examples."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GreedyWorth(_NeverMet):
+    """The greedy action of the shown state is worth little at the true one; the score is ``-Q(s, argmax Q(s^, .))``.
+
+    It has no gradient: attacks raise a loss such as `softened` in its place.
+
+    Args:
+        values: Q(s, .), shape (batch, actions).
+    """
+
+    values: Float[Tensor, "batch actions"]
+
+    def met(self, outputs: Tensor) -> Tensor:
+        return outputs.argmax(1) == self.values.argmin(1)
+
+    def score(self, outputs: Tensor) -> Tensor:
+        return -self.values.gather(1, outputs.argmax(1, keepdim=True)).squeeze(1)
+
+    def raised(self, loss: object, outputs: Tensor) -> Tensor:
+        assert callable(loss)
+        raised: Tensor = loss(outputs, self.values)
+        return raised
+
+    def select(self, index: Tensor) -> GreedyWorth:
+        return GreedyWorth(self.values[index])
+
+    def check_examples(self, count: int, device: torch.device) -> None:
+        if len(self.values) != count:
+            raise InvalidInput(f"the criterion has values of {len(self.values)} states; expected {count}")
+
+
+def softened(outputs: Float[Tensor, "batch actions"], values: Tensor) -> Float[Tensor, " batch"]:
+    """Give ``-sum_a p_a Q(s, a)``, p the softmax of the shown state's values over their own spread.
+
+    Source: Pattanaik et al. 2018, section 4: the expected worth of a stochastic policy made of Q.
+    """
+    spread = values.std(1, keepdim=True).clamp_min(torch.finfo(values.dtype).tiny)
+    return -((outputs / spread).softmax(1) * values).sum(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mixed(_NeverMet):
+    """Two scores mixed, ``(1 - share) first + share second``.
+
+    Args:
+        first, second: criteria of the same states.
+        share: of the second, in [0, 1].
+    """
+
+    first: Criterion
+    second: Criterion
+    share: float
+
+    def score(self, outputs: Tensor) -> Tensor:
+        return (1 - self.share) * self.first.score(outputs) + self.share * self.second.score(outputs)
+
+    def select(self, index: Tensor) -> Mixed:
+        return Mixed(self.first.select(index), self.second.select(index), self.share)
+
+    def check_examples(self, count: int, device: torch.device) -> None:
+        """Both are made for the same states by the adversary."""
