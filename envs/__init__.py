@@ -38,7 +38,7 @@ def _figures(records: Sequence[Record]) -> list[Figure]:
     return [*matrix_figures(records), *over_trainings(records), *profiles(records)]
 
 
-COMMANDS = {"matrix": commands.matrix}
+COMMANDS = {"matrix": commands.matrix, "video": commands.video}
 EVALUATIONS = (_evaluation_of,)
 FIGURES = (_figures,)
 

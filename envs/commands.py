@@ -93,3 +93,59 @@ def matrix(
         console.out.print(drawn(shown))
     console.say(f"report: {out / 'report.html'}")
     return 0
+
+
+def video(
+    agent: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="AGENT")],
+    /,
+    *,
+    attack: str = "random",
+    eps: float | None = None,
+    seed: int = 0,
+    fps: int = 30,
+    every: int = 1,
+    env: str | None = None,
+    out: Path = Path("video.gif"),
+) -> int:
+    """Show an agent without and with an attack, side by side, from the same start.
+
+    Example: robustsuite video runs/cartpole-dqn --attack pgd --eps 0.1 --out dqn.gif
+
+    Args:
+        agent: a run's folder, an agent's file, or a published agent without suffix.
+        attack: one name. See 'robustsuite evaluate AGENT --help'.
+        eps: radius in the agent's units; its own by default.
+        seed: reset seed.
+        fps: frames per second.
+        every: steps between frames.
+        env: gymnasium id; the agent's own by default.
+        out: the file, .gif or .mp4.
+    """
+    with interruption.importing():
+        from dataclasses import replace
+
+        from robustsuite.commands import console
+
+        from .attacks import Adversary, Preparation
+        from .attacks.names import named
+        from .evaluation.video import side_by_side
+        from .recipes.measured_agent import evaluation_of
+
+    found = evaluation_of(agent)
+    if found is None:
+        raise InvalidInput(f"no agent at '{agent}'; expected a run's folder, or an agent's file")
+    shown = replace(found, env=env).load()
+    chosen = named((attack,), shown.policy)
+    if len(chosen) == 0:
+        raise InvalidInput("attack is 'none'; expected the name of one attack")
+    radius = shown.eps if eps is None else eps
+    if radius is None:
+        raise InvalidInput(f"the agent at '{agent}' has no radius of its own; give one: --eps 0.1")
+    ball = shown.ball(radius)
+    adversary = chosen[0].prepare(shown, ball, seed=seed) if isinstance(chosen[0], Preparation) else chosen[0]
+    assert isinstance(adversary, Adversary)
+    natural, attacked = side_by_side(
+        shown, out, adversary=adversary, perturbation=ball, seed=seed, fps=fps, every=every
+    )
+    console.say(f"{out}: return {natural:.0f} without, {attacked:.0f} under {adversary.name}")
+    return 0

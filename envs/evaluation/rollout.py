@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ def rollout(
     perturbation: Perturbation | None = None,
     attack_seed: int = 0,
     keep_states: bool = True,
+    look: Callable[[], None] | None = None,
 ) -> Rollout:
     """Play episodes with deterministic actions, the agent seeing what the adversary shows.
 
@@ -80,6 +82,7 @@ def rollout(
         perturbation: B(s), around the agent's states; needed with an adversary. See `Agent.ball`.
         attack_seed: of the adversary's random streams, >= 0.
         keep_states: whether to give the true states (images of long episodes take much memory).
+        look: called after each reset and each step, to draw the environments.
 
     Raises:
         InvalidInput: an adversary without perturbation, one that leaves B(s), an agent of another environment, or one that
@@ -118,7 +121,7 @@ def rollout(
                         attack_seed, "attack", adversary.name, episodes=numbers, device=agent.policy.device
                     )
                     attacker = adversary.start(agent.policy, perturbation, streams)
-                played = _Round(agent, env, min(env.num_envs, episodes - begin), keep_states)
+                played = _Round(agent, env, min(env.num_envs, episodes - begin), keep_states, look)
                 played.run(seed + begin, attacker, perturbation, adversary)
                 rounds.append(played)
     finally:
@@ -130,8 +133,11 @@ def rollout(
 class _Round:
     """One episode in each environment."""
 
-    def __init__(self, agent: Agent, env: VecEnv, count: int, keep_states: bool) -> None:
+    def __init__(
+        self, agent: Agent, env: VecEnv, count: int, keep_states: bool, look: Callable[[], None] | None
+    ) -> None:
         self.agent, self.env, self.count, self._keep = agent, env, count, keep_states
+        self._look = look if look is not None else lambda: None
         self.rewards: list[npt.NDArray[np.float64]] = []
         self.episode: list[npt.NDArray[np.int64]] = []
         self.moved: list[npt.NDArray[np.float32]] = []
@@ -147,6 +153,7 @@ class _Round:
         policy, env = self.agent.policy, self.env
         env.seed(seed)
         observations = env.reset()
+        self._look()
         playing = np.arange(env.num_envs) < self.count
         first = torch.ones(env.num_envs, dtype=torch.bool, device=policy.device)
         memory = policy.start(env.num_envs)
@@ -164,6 +171,7 @@ class _Round:
                 moved = policy.distance(actions, natural)
             memory = after
             observations, rewards, dones, _ = env.step(actions.cpu().numpy())
+            self._look()
             at = np.flatnonzero(playing)
             self.rewards.append(_original(env, rewards)[at].astype(np.float64))
             self.episode.append(at)
