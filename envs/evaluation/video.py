@@ -121,7 +121,7 @@ def played(
     return np.stack(frames), float(done.returns[0])
 
 
-def _camera(name: str) -> dict[str, str]:
+def _camera(name: str) -> dict[str, Any]:
     """Give the options of an environment that is drawn: in MuJoCo the camera that follows the body, where there is one."""
     with closing(environments.make(name)) as env:
         model = getattr(env.unwrapped, "model", None)
