@@ -86,9 +86,9 @@ class Case:
 
 
 @functools.cache
-def traced(case: Case) -> Graph:
+def traced(case: Case, dtype: torch.dtype = torch.float32) -> Graph:
     """Trace a case once for all tests; they must leave the module as it is."""
-    return bounds.trace(case.module(), case.inputs())
+    return bounds.trace(case.module(dtype), case.inputs(dtype=dtype))
 
 
 @dataclass(frozen=True)

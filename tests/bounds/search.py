@@ -32,19 +32,20 @@ def extremes(
     """
     generator = generator or torch.Generator().manual_seed(0)
     with torch.no_grad():
-        tries = [region.center]
-        tries += [region.sample(generator=generator) for _ in range(samples)]
-        tries += [
-            region.minimizer_of(torch.randn(region.center.shape, generator=generator).to(region.center))
-            for _ in range(corners)
-        ]
-        outputs = torch.stack([model(x) for x in tries])
+        outputs = model(_tries(region, samples, corners, generator)).unflatten(0, (-1, len(region.center)))
     low, high = outputs.amin(0), outputs.amax(0)
     if steps and outputs.is_floating_point():
         descended = _descend(model, region, low[0].numel(), steps, generator)
         low = torch.minimum(low, descended.lower.view_as(low))
         high = torch.maximum(high, descended.upper.view_as(high))
     return Bounds(low, high)
+
+
+def _tries(region: Region, samples: int, corners: int, generator: torch.Generator) -> Tensor:
+    """Give points of a region in one batch: the centers, then uniform points, then extreme ones."""
+    inside, around = (region.select(torch.arange(len(region.center)).repeat(n)) for n in (samples, corners))
+    directions = torch.randn(around.center.shape, generator=generator).to(region.center)
+    return torch.cat([region.center, inside.sample(generator=generator), around.minimizer_of(directions)])
 
 
 def _descend(
@@ -100,17 +101,12 @@ def extremes_of_several(
 ) -> Bounds:
     """Do as `extremes` for a model of several inputs, which move together."""
     generator = generator or torch.Generator().manual_seed(0)
-
-    def corner(region: Region) -> Tensor:
-        return region.minimizer_of(torch.randn(region.center.shape, generator=generator).to(region.center))
-
+    batch = len(regions[0].center)
     with torch.no_grad():
-        tries = [[region.center for region in regions]]
-        tries += [[region.sample(generator=generator) for region in regions] for _ in range(samples)]
-        tries += [[corner(region) for region in regions] for _ in range(corners)]
-        outputs = torch.stack([model(*x) for x in tries])
+        outputs = model(*(_tries(region, samples, corners, generator) for region in regions))
+        outputs = outputs.unflatten(0, (-1, batch))
     low, high = outputs.amin(0), outputs.amax(0)
-    batch, count = len(low), low[0].numel()
+    count = low[0].numel()
     copies = [r.select(torch.arange(batch).repeat_interleave(2 * count)) for r in regions]
     target = torch.arange(count).repeat_interleave(2).repeat(batch).unsqueeze(1)
     sign = torch.tensor([1.0, -1.0]).repeat(batch * count).to(low)

@@ -10,7 +10,7 @@ from robustsuite import bounds
 from robustsuite.bounds import Bounds, Graph
 from robustsuite.perturbations import Region
 
-from .cases import METHODS, NETWORKS, PERTURBATIONS, Case, Method, Threat
+from .cases import METHODS, NETWORKS, PERTURBATIONS, Case, Method, Threat, traced
 
 _DIFFERENTIABLE = [method for method in METHODS if method.differentiable]
 _THREATS = [t for t in PERTURBATIONS if t.name in ("linf", "l2, clipped", "l1")]
@@ -26,10 +26,8 @@ def _value(net: Graph, region: Region, method: Method) -> Tensor:
 @pytest.mark.parametrize("case", [c for c in NETWORKS if c.name != "transformer block"], ids=str)
 def test_gradients_agree_with_finite_differences(case: Case, threat: Threat) -> None:
     """Along a random direction in all parameters, in double precision."""
-    module = case.module(torch.float64)
-    x = case.inputs(dtype=torch.float64)
-    net, region = bounds.trace(module, x), threat.of(case).around(x)
-    parameters = list(module.parameters())
+    net, region = traced(case, torch.float64), threat.of(case).around(case.inputs(dtype=torch.float64))
+    parameters = list(net.module.parameters())
     generator = torch.Generator().manual_seed(0)
     direction = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in parameters]
     start = [p.detach().clone() for p in parameters]

@@ -136,7 +136,7 @@ def test_lower_alone(case: Case, method: Method) -> None:
 @networks
 def test_single_and_double_precision_agree(case: Case) -> None:
     threat = PERTURBATIONS[3]
-    double = bounds.trace(case.module(torch.float64), case.inputs(dtype=torch.float64))
+    double = traced(case, torch.float64)
     for method in METHODS:
         wide = method.call(double, threat.of(case).around(case.inputs(dtype=torch.float64)))
         assert wide.lower.dtype == torch.float64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,9 +13,10 @@ from torch import Tensor, nn
 
 from robustsuite import Linf, bounds
 from robustsuite.bounds import Answer, Bounds
+from robustsuite.bounds.tracing.kept import Kept
 from robustsuite.errors import InvalidInput
 
-from .cases import OPERATORS, PERTURBATIONS, Applied, Case
+from .cases import OPERATORS, PERTURBATIONS, Applied, Case, traced
 from .search import extremes
 
 METHODS: list[Callable[..., Bounds]] = [
@@ -81,7 +83,7 @@ def test_hold_for_every_order_of_summation(method: Callable[..., Bounds]) -> Non
 
 @pytest.mark.parametrize("case", OPERATORS[::2], ids=str)
 def test_operators_without_any_tolerance(case: Case) -> None:
-    net = bounds.trace(case.module(), case.inputs(), sound=True)
+    net = replace(traced(case), sound=True, _kept=Kept())  # as trace(..., sound=True) gives it
     region = PERTURBATIONS[0].of(case).around(case.inputs())
     found = extremes(net.module, region)
     for method in METHODS[:3]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import L1, L2, Linf, bounds, seeding
-from robustsuite.bounds import Weights
+from robustsuite.bounds import Graph, Weights
 from robustsuite.errors import InvalidInput, UnsupportedOperator
 from robustsuite.perturbations import BoxRegion, norms
 
@@ -92,6 +93,14 @@ LAYERS = [
 ]
 THREATS = [Linf(0.05), L2(0.1), L1(0.2)]
 
+
+@functools.cache
+def traced(case: Case, names: tuple[str, ...] = ("*",)) -> tuple[nn.Module, Graph]:
+    """Give a case's module with its graph, in which the parameters of these names are inputs, whatever their radius."""
+    module = case.module()
+    return module, Weights(Linf(0.0), names).trace(module, case.inputs())
+
+
 layers = pytest.mark.parametrize("case", LAYERS, ids=str)
 threats = pytest.mark.parametrize("threat", THREATS, ids=[t.describe() for t in THREATS])
 
@@ -100,9 +109,8 @@ threats = pytest.mark.parametrize("threat", THREATS, ids=[t.describe() for t in 
 @threats
 def test_sound(case: Case, threat: Linf | L2 | L1) -> None:
     """Alone, and with inputs that move too."""
-    module, x = case.module(), case.inputs()
+    (module, net), x = traced(case), case.inputs()
     weights = Weights(threat)
-    net = weights.trace(module, x)
     for inputs in (x, L2(0.1).around(x)):
         regions = weights.around(module, inputs)
         found = extremes_of_several(net.module, regions, generator=seeding.generator(1, case.name))
@@ -114,12 +122,12 @@ def test_sound(case: Case, threat: Linf | L2 | L1) -> None:
 @threats
 def test_exact_in_what_is_affine(case: Case, threat: Linf | L2 | L1) -> None:
     """One parameter of a layer moves, the input does not: the radius is eps times the dual norm of the derivative."""
-    module, x = case.module(), case.inputs()
+    module, x = traced(case)[0], case.inputs()
     dual = {Linf: 1, L2: 2, L1: torch.inf}[type(threat)]
     assert isinstance(threat.eps, float)
     for name, value in module.named_parameters():
         weights = Weights(threat, (name,))
-        net = weights.trace(module, x)
+        _, net = traced(case, (name,))
 
         def of(weight: Tensor, name: str = name) -> Tensor:
             y: Tensor = torch.func.functional_call(module, {name: weight}, (x,))
@@ -136,9 +144,8 @@ def test_exact_in_what_is_affine(case: Case, threat: Linf | L2 | L1) -> None:
 
 @layers
 def test_no_perturbation_gives_the_output(case: Case) -> None:
-    module, x = case.module(), case.inputs()
+    (module, net), x = traced(case), case.inputs()
     weights = Weights(L2(0.0))
-    net = weights.trace(module, x)
     for method in METHODS:
         got = method.call(net, weights.around(module, x))
         torch.testing.assert_close(got.lower, module(x), rtol=1e-4, atol=1e-4, msg=str(method))
@@ -202,8 +209,7 @@ def test_gradients_and_new_values_reach_the_parameters(method: Method) -> None:
 
 def test_larger_radii_are_wider() -> None:
     case = next(case for case in LAYERS if case.name == "conv net")
-    module, x = case.module(), case.inputs()
-    net = Weights(L2(0.0)).trace(module, x)
+    (module, net), x = traced(case), case.inputs()
     widths = [
         bounds.crown(net, Weights(L2(eps)).around(module, x)).width.mean().detach()
         for eps in (0.0, 0.01, 0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite import Substitutions, attacks, bounds, seeding
+from robustsuite.bounds import Graph
 from robustsuite.bounds.forms.linear_form import Dense, LinearForm
 from robustsuite.bounds.forms.picks import OneHot
 from robustsuite.errors import InvalidInput
@@ -80,7 +82,8 @@ def test_set_and_its_samples(budget: int | None) -> None:
     """All that is allowed is contained, samples are allowed and reach everything, and the hull is no wider."""
     words, x = _words(budget, 2)
     region = words.around(x)
-    samples = torch.stack([region.sample(generator=torch.Generator().manual_seed(i)) for i in range(1500)])
+    copies = region.select(torch.arange(3).repeat(1500))
+    samples = copies.sample(generator=torch.Generator().manual_seed(0)).unflatten(0, (1500, 3))
     for example in range(3):
         alone = region.select(torch.tensor([example]))
         points = torch.stack(list(_all(words, x, example)))
@@ -165,10 +168,9 @@ class Encoder(nn.Module):
 _SYNONYMS = {1: (2, 3), 2: (1,), 3: (1,), 4: (5, 6, 7), 5: (4,), 8: (9,), 9: (8,)}
 
 
-@pytest.mark.parametrize("budget", [0, 1, 2, None])
-@pytest.mark.parametrize("kind", [Recurrent, Encoder])
-def test_classifiers_against_enumeration(kind: type[nn.Module], budget: int | None) -> None:
-    """Bounds of the margin hold for all sentences, and the budget counts: certified <= enumerated <= clean."""
+@functools.cache
+def _classifier(kind: Callable[[], nn.Module]) -> tuple[Graph, nn.Embedding, Tensor]:
+    """Give a traced classifier, its embedding, and sentences of which it puts some into each class."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         module, table = kind().eval(), nn.Embedding(12, 3)
@@ -178,8 +180,17 @@ def test_classifiers_against_enumeration(kind: type[nn.Module], budget: int | No
     with torch.no_grad():
         last = module.get_submodule("last")
         assert isinstance(last, nn.Linear)
-        last.bias.sub_(module(x).mean(0))  # so that both classes occur
-    net, words = bounds.trace(module, x), Substitutions.from_tokens(tokens, table, _SYNONYMS, budget=budget)
+        last.bias.sub_(module(x).mean(0))
+    return bounds.trace(module, x), table, tokens
+
+
+@pytest.mark.parametrize("budget", [0, 1, 2, None])
+@pytest.mark.parametrize("kind", [Recurrent, Encoder])
+def test_classifiers_against_enumeration(kind: Callable[[], nn.Module], budget: int | None) -> None:
+    """Bounds of the margin hold for all sentences, and the budget counts: certified <= enumerated <= clean."""
+    net, table, tokens = _classifier(kind)
+    module, x = net.module, table(tokens)
+    words = Substitutions.from_tokens(tokens, table, _SYNONYMS, budget=budget)
     region = words.around(x)
     with torch.no_grad():
         labels = module(x).argmax(1)

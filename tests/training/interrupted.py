@@ -1,4 +1,4 @@
-"""A training in a process of its own that may kill itself: ``python -m tests.training.interrupted FOLDER STEP``.
+"""A training that may kill its process: ``python -m tests.training.interrupted FOLDER STEP``.
 
 STEP is the update before which the process gets SIGKILL; -1 for none. With a checkpoint in FOLDER it resumes.
 """
@@ -51,9 +51,8 @@ class KilledAt(Objective):
         return self.objective(model, batch, progress, state)
 
 
-def main() -> None:
-    folder, step = Path(sys.argv[1]), int(sys.argv[2])
-    torch.set_num_threads(1)
+def main(folder: Path, step: int = -1) -> None:
+    """Train in a folder; the process gets SIGKILL before an update, or not (-1)."""
     x, y = toy_points()
     # Dropout, batch statistics, an attack's random starts, momentum, averages and the best weights all have to come back.
     model = seeded(
@@ -77,4 +76,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]), int(sys.argv[2]))

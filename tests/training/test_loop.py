@@ -35,6 +35,7 @@ from robustsuite.training import (
     fit,
     load_model,
 )
+from tests.training import interrupted, two_processes
 from tests.training.cases import toy_data, toy_model, toy_points
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,10 +70,11 @@ def _train_elsewhere(folder: Path, kill_before: int) -> int:
 
 
 def test_a_killed_run_resumes_to_the_bit(tmp_path: Path) -> None:
-    assert _train_elsewhere(tmp_path / "whole", -1) == 0
+    interrupted.main(tmp_path / "whole")
     # Killed between checkpoints, in the middle of an epoch; then again just after resuming; then let go.
-    for step in (11, 18, -1):
-        assert _train_elsewhere(tmp_path / "broken", step) == (-signal.SIGKILL if step >= 0 else 0)
+    for step in (11, 18):
+        assert _train_elsewhere(tmp_path / "broken", step) == -signal.SIGKILL
+    interrupted.main(tmp_path / "broken")
     for file in ("model.safetensors", "training.safetensors"):
         whole, broken = (
             checkpoints.load(tmp_path / run / "checkpoints" / file) for run in ("whole", "broken")
@@ -241,15 +243,18 @@ def test_wrong_input_is_refused() -> None:
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Data-parallel over gloo: the same weights as a single process, up to the order of sums."""
-    script = "tests.training.two_processes"
-    alone = [sys.executable, "-m", script, str(tmp_path / "one")]
+    two_processes.main(tmp_path / "one")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"}
-    for command in (alone, [*launcher, "-m", script, str(tmp_path / "two")]):
-        done = subprocess.run(
-            command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=180
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+    done = subprocess.run(
+        [*launcher, "-m", two_processes.__name__, str(tmp_path / "two")],
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
     for folder in (tmp_path / "one").iterdir():
         one, two = (
             checkpoints.load(tmp_path / name / folder.name / "checkpoints" / "training.safetensors")

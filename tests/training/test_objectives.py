@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 
@@ -52,16 +53,18 @@ def _robust(model: nn.Module) -> float:
     return 1 - float(found.success.float().mean())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def plain() -> nn.Module:
     """Give the model of plain training."""
-    return _learnt(training.Standard())
+    return _learnt("Standard")
 
 
-def _learnt(objective: Objective) -> nn.Module:
+@functools.cache
+def _learnt(name: str) -> nn.Module:
+    """Train with an objective once for all tests, which leave the model as it is."""
     return fit(
         toy_model(idle=IDLE),
-        Descent(objective, optimizer=Adam(rate=0.02)),
+        Descent(OBJECTIVES[name].objective, optimizer=Adam(rate=0.02)),
         TensorData(*toy_points(idle=IDLE)),
         training=Training(epochs=25, batch_size=60),
         run=Run.scratch(),
@@ -145,7 +148,7 @@ def test_random_numbers_are_those_of_the_seed(name: str) -> None:
 
 @names
 def test_the_toy_problem_is_learnt_and_what_plain_training_loses_is_held(name: str, plain: nn.Module) -> None:
-    model = _learnt(OBJECTIVES[name].objective)
+    model = _learnt(name)
     x, y = toy_points(idle=IDLE)
     with torch.no_grad():
         assert float((model(x).argmax(1) == y).float().mean()) > 0.97
@@ -157,7 +160,7 @@ def test_certified_training_certifies_what_standard_training_does_not() -> None:
     x, y = toy_points(idle=IDLE)
     shares = [
         float(bounds.certified(bounds.trace(model, x), FAR.around(x), y, method=bounds.ibp).float().mean())
-        for model in (_learnt(OBJECTIVES[name].objective) for name in ("Standard", "Certified"))
+        for model in map(_learnt, ("Standard", "Certified"))
     ]
     assert shares[1] > max(0.9, shares[0] + 0.1)
 

@@ -63,27 +63,29 @@ class Named(nn.Module):
         return outputs
 
 
-def train(name: str, model: nn.Module, update: Update, *, batch_size: int = 25) -> None:
+def train(
+    folder: Path, model: nn.Module, update: Update, *, examples: int = 51, batch_size: int = 13
+) -> None:
     """Train; every process saves what it has, to be compared."""
-    folder = Path(sys.argv[1]) / name
     run = Run.scratch(folder)
-    training = Training(epochs=4, batch_size=batch_size)
-    fit(model, update, toy_data(101), training=training, run=run, seed=0)
+    training = Training(epochs=2, batch_size=batch_size)
+    fit(model, update, toy_data(examples), training=training, run=run, seed=0)
     run.close()
     rank = os.environ.get("RANK", "0")
     checkpoints.save(folder / f"{rank}.safetensors", tensors=model.state_dict(), state={})
 
 
-def main() -> None:
-    torch.set_num_threads(1)
+def main(folder: Path) -> None:
+    """Train everything; each in a folder of its own."""
     for name, case in OBJECTIVES.items():
-        train(name, toy_model(), AWP(Descent(case.objective, optimizer=SGD(rate=0.05))))
-    train("counting", Named(), Descent(Counting(), optimizer=SGD(rate=0.05)))
+        train(folder / name, toy_model(), AWP(Descent(case.objective, optimizer=SGD(rate=0.05))))
+    train(folder / "counting", Named(), Descent(Counting(), optimizer=SGD(rate=0.05)))
     normed = seeded(lambda: nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)), 0)
-    train("normed", normed, Descent(Standard(), optimizer=SGD(rate=0.05)))
+    train(folder / "normed", normed, Descent(Standard(), optimizer=SGD(rate=0.05)))
     # Batches of one example: the second process has none.
-    train("empty", Named(), Descent(Counting(), optimizer=SGD(rate=0.05)), batch_size=1)
+    train(folder / "empty", Named(), Descent(Counting(), optimizer=SGD(rate=0.05)), examples=11, batch_size=1)
 
 
 if __name__ == "__main__":
-    main()
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))
