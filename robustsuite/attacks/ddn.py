@@ -90,7 +90,7 @@ class DDN(Attack):
         slope = norm(flat(found.gradient), 2)
         if self.initial is not None or self.loss is not None:
             return torch.full_like(slope, self.initial or 1.0)
-        known = (slope > 0) & found.score.isfinite()
+        known = (slope > 0) & found.score.isfinite() & ~found.lost
         radius = found.score.abs() / torch.where(slope > 0, slope, 1.0)
         # A little beyond: at the distance itself rounding alone would decide, and with it who shares the batch.
         return torch.where(known, (1 + self.gamma) * radius, 1.0).to(slope.dtype)

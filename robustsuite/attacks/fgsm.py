@@ -33,9 +33,8 @@ class FGSM(Attack):
     def run(self, search: Search) -> None:
         search = search.steered(self.loss)
         index = search.active()
-        gradient = search.gradient(index, search.region.center[index]).gradient
+        inside = search.region.select(index)
+        point = search.climbed(inside, index, inside.center, search.gradient(index, inside.center), 1.0)
         standing = search.open(index)
-        index = index[standing]
-        if len(index):
-            inside = search.region.select(index)
-            search.scores(index, inside.project(inside.center + inside.ascent(gradient[standing])))
+        if bool(standing.any()):
+            search.scores(index[standing], point[standing])

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robustsuite.perturbations import Region
@@ -90,3 +90,20 @@ def best_rows(index: Tensor, met: Tensor, key: Tensor, count: int) -> Tensor:
     first = torch.full((count,), len(index), device=index.device)
     first = first.scatter_reduce(0, index[rows], rows, "amin")
     return first[first < len(index)]
+
+
+def ranks(index: Int[Tensor, " rows"], count: int) -> Int[Tensor, " rows"]:
+    """Give for each row how many of its example come before it.
+
+    Args:
+        index: the example of each row.
+        count: of examples.
+    """
+    order = index.argsort(stable=True)
+    ordered = index[order]
+    place = torch.arange(len(index), device=index.device)
+    first = torch.full((count,), len(index), device=index.device)
+    first = first.scatter_reduce(0, ordered, place, "amin")
+    rank = torch.empty_like(index)
+    rank[order] = place - first[ordered]
+    return rank

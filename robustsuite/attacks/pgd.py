@@ -69,9 +69,9 @@ class PGD(Attack):
             for step in range(self.steps):
                 if len(index) == 0:
                     return
-                gradient = search.gradient(index, point).gradient
+                found = search.gradient(index, point)
                 size = step_size * self.step_rule(step / self.steps)
-                point = inside.project(point + size * inside.ascent(gradient))
+                point = search.climbed(inside, index, point, found, size)
                 standing = search.open(index)
                 if not bool(standing.all()):
                     index, point, inside = index[standing], point[standing], inside.select(standing)

@@ -16,8 +16,9 @@ from torch import Tensor
 from robustsuite import seeding
 from robustsuite.attacks.access import Access, way_out
 from robustsuite.attacks.criteria import Criterion, Steered, check_outputs
-from robustsuite.attacks.keepers import FirstSuccess, Keeper, best_rows
+from robustsuite.attacks.keepers import FirstSuccess, Keeper, best_rows, ranks
 from robustsuite.attacks.losses import RowLoss
+from robustsuite.attacks.lost import with_numbers
 from robustsuite.attacks.models import Model, first_outputs
 from robustsuite.attacks.result import AttackResult, Trace
 from robustsuite.errors import InvalidInput, RobustsuiteError
@@ -26,8 +27,8 @@ from robustsuite.perturbations import Region
 if TYPE_CHECKING:
     from robustsuite.attacks.attack import Attack
 
-_STEEP = 1e15
-"""Takes the place of an infinite gradient; its square is finite in float32."""
+_LOST = 2**40
+"""Stream of the directions that stand in for NaN, apart from those that attacks draw from."""
 
 _LEAST_ROWS = 128
 """A call of the model takes so many rows even where the caller's batch is smaller."""
@@ -50,11 +51,17 @@ class Answers(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """`Answers`, and the gradient of the score by the input (rows, *input), with numbers for NaN and infinity."""
+    """`Answers`, and the gradient of the score by the input.
+
+    Attributes:
+        gradient: finite; see `robustsuite.attacks.lost` for what stands in the place of NaN.
+        lost: whether it was NaN, and is random now.
+    """
 
     met: Bool[Tensor, " rows"]
     score: Float[Tensor, " rows"]
     gradient: Float[Tensor, "rows *input"]
+    lost: Bool[Tensor, " rows"]
 
 
 class _State:
@@ -196,12 +203,40 @@ class Search:
 
     def scores(self, index: Int[Tensor, " rows"], inputs: Float[Tensor, "rows *input"]) -> Answers:
         """Run the model on rows; say which meet the criterion, and how near the others come."""
-        met, score, _ = self._ask(index, inputs, differentiate=False)
-        return Answers(met, score)
+        found = self._ask(index, inputs, differentiate=False)
+        return Answers(found.met, found.score)
 
     def gradient(self, index: Int[Tensor, " rows"], inputs: Float[Tensor, "rows *input"]) -> Slopes:
         """Do as `scores`, and give the gradient of the score by the inputs."""
         return self._ask(index, inputs, differentiate=True)
+
+    def fresh(self, index: Int[Tensor, " rows"]) -> Int[Tensor, " rows"]:
+        """Give seeds that the rows' examples have not drawn from: others for each gradient that was spent on them."""
+        spent = self._state.gradients[index] + ranks(index, len(self.seeds))
+        return seeding.streamed(self.seeds[index], _LOST) + spent
+
+    def climbed(
+        self,
+        inside: Region,
+        index: Int[Tensor, " rows"],
+        point: Float[Tensor, "rows *input"],
+        found: Slopes,
+        size: float,
+    ) -> Float[Tensor, "rows *input"]:
+        """Step from rows along their gradients, and back into the region; a lost row begins anew at a random point.
+
+        Args:
+            inside: the region of the rows.
+            index: their examples.
+            point: where they are.
+            found: what `gradient` said of them.
+            size: of the step, in units of the radius.
+        """
+        stepped = inside.project(point + size * inside.ascent(found.gradient))
+        if not bool(found.lost.any()):
+            return stepped
+        again = inside.select(found.lost).sample_seeded(self.fresh(index[found.lost]))
+        return stepped.index_put((found.lost,), again)
 
     def result(self) -> AttackResult:
         """Give what was found so far.
@@ -245,32 +280,29 @@ class Search:
         ]
         if not parts:
             empty = torch.zeros(len(index), dtype=inputs.dtype, device=inputs.device)
-            return Slopes(empty.bool(), empty - torch.inf, torch.zeros_like(inputs))
+            return Slopes(empty.bool(), empty - torch.inf, torch.zeros_like(inputs), empty.bool())
         met, kept, score, gradient = (
             torch.cat(column) if len(parts) > 1 else column[0] for column in zip(*parts, strict=True)
         )
+        lost = torch.zeros_like(met)
+        if differentiate and not bool(gradient.sum().isfinite()):
+            gradient, lost = with_numbers(gradient, self.fresh(asked))
         self._count(asked, gradients=differentiate)
         self._keep(asked, shown, met, kept)
         if sent is None:
-            return Slopes(met, score, gradient)
+            return Slopes(met, score, gradient, lost)
         return Slopes(
             torch.zeros_like(sent).masked_scatter(sent, met),
             torch.full_like(sent, -torch.inf, dtype=score.dtype).masked_scatter(sent, score),
             torch.zeros_like(inputs).index_copy(0, sent.nonzero().squeeze(1), gradient),
+            torch.zeros_like(sent).masked_scatter(sent, lost),
         )
 
     def _sent(self, index: Tensor) -> Tensor | None:
         """Say which rows the budgets allow, the first of each example; None: all."""
         if self._limit is None:
             return None
-        order = index.argsort(stable=True)
-        ordered = index[order]
-        place = torch.arange(len(index), device=index.device)
-        first = torch.full((len(self.seeds),), len(index), device=index.device)
-        first = first.scatter_reduce(0, ordered, place, "amin")
-        rank = torch.empty_like(index)
-        rank[order] = place - first[ordered]
-        allowed = rank < self.left(index)
+        allowed = ranks(index, len(self.seeds)) < self.left(index)
         return None if bool(allowed.all()) else allowed
 
     def _run(
@@ -296,10 +328,7 @@ class Search:
             score = score.masked_fill(score.isnan(), -torch.inf)  # no try is worse
             met = criterion.met(outputs)
             kept = score if climbed is criterion else criterion.score(outputs)
-            # A step along NaN would leave the region: such a coordinate stays.
-            found = (
-                inputs if gradient is None else gradient.nan_to_num(nan=0.0, posinf=_STEEP, neginf=-_STEEP)
-            )
+            found = inputs if gradient is None else gradient
             return met, kept.masked_fill(kept.isnan(), -torch.inf), score, found
 
     def _outputs(self, inputs: Tensor) -> Tensor:

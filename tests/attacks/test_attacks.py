@@ -566,6 +566,42 @@ def test_a_gradient_of_nan_moves_nothing_out_of_the_region(case: Case) -> None:
     assert bool(found.adversarial.isfinite().all())
 
 
+def _without_gradient(x: Tensor) -> Tensor:
+    """The trained net, whose gradient is NaN wherever it is asked for: the root's at 0, times 0."""
+    outputs: Tensor = trained()(x) + (0 * x).sqrt().sum(1, keepdim=True)
+    return outputs
+
+
+@by_gradients
+def test_a_gradient_of_nan_is_no_dead_end(case: Case) -> None:
+    """An attack goes on at random, by the example's own seed: it finds no less than random points do."""
+    x, y = examples()
+    wide = case.near.scaled(3)
+    seeds = seeding.numbered_seeds(0, "attack", numbers=torch.arange(24)).seeds
+    found, part = (
+        case.attack(_without_gradient, x[:n], y[:n], wide, generator=seeding.ExampleSeeds(seeds[:n]))
+        for n in (24, 10)
+    )
+    points = [wide.around(x).sample(generator=torch.Generator().manual_seed(seed)) for seed in range(5)]
+    with torch.no_grad():
+        shares = [float((trained()(tries).argmax(1) != y).double().mean()) for tries in points]
+    assert float(found.success.double().mean()) >= min(shares) > 0
+    assert torch.equal(part.adversarial, found.adversarial[:10])
+    assert bool(wide.around(x).contains(found.adversarial).all())
+
+
+def test_pgd_finds_with_a_gradient_of_nan_what_uniform_points_find() -> None:
+    x, y = examples(100)
+    threat = Linf(0.3, clip=(0, 1))
+    noise = torch.Generator().manual_seed(0)
+    found = PGD(steps=20)(_without_gradient, x, y, threat, generator=noise)
+    with torch.no_grad():
+        tries = torch.stack(
+            [trained()(threat.around(x).sample(generator=noise)).argmax(1) != y for _ in range(21)]
+        )
+    assert int(found.success.sum()) >= 0.9 * int(tries.any(0).sum()) > 20
+
+
 def test_the_ratio_of_differences_asks_for_three_classes() -> None:
     attack = PGD(loss=losses.difference_of_logits_ratio)
     with pytest.raises(InvalidInput, match="got 2 classes; expected three or more"):
