@@ -16,7 +16,7 @@ Model = Callable[[Tensor], Tensor]
 
 
 class NotANumber(InvalidInput, ArithmeticError):
-    """A model gives NaN where nothing was perturbed: there is no class to attack."""
+    """A model gives NaN, or no class, where nothing was perturbed: there is nothing to attack."""
 
 
 def first_outputs(model: Model, inputs: Tensor, *, numbers: bool = False, least: int = 2) -> Tensor:
@@ -30,7 +30,7 @@ def first_outputs(model: Model, inputs: Tensor, *, numbers: bool = False, least:
 
     Raises:
         InvalidInput: it does not take such inputs, or gives something else than scores (batch, classes).
-        NotANumber: scores with NaN.
+        NotANumber: scores with NaN, or a negative class number.
     """
     try:
         outputs = model(inputs)
@@ -46,19 +46,23 @@ def first_outputs(model: Model, inputs: Tensor, *, numbers: bool = False, least:
         ) from error
     if isinstance(outputs, Tensor) and len(outputs.shape) > 0 and len(outputs) == len(inputs):
         if numbers and outputs.dim() == 1 and not (outputs.is_floating_point() or outputs.is_complex()):
+            _check_clean(outputs < 0, "no class (-1, as for NaN)")
             return outputs
         if outputs.dim() == 2 and outputs.shape[1] >= least and outputs.is_floating_point():
-            bad = outputs.detach().isnan().any(1)
-            if bool(bad.any()):
-                raise NotANumber(
-                    f"the model gives NaN on the clean x, first in example {int(bad.nonzero()[0, 0])}; expected numbers: "
-                    "mend its weights, or leave that example out"
-                )
+            _check_clean(outputs.detach().isnan().any(1), "NaN")
             return outputs
     raise InvalidInput(
         f"the model gives {described(outputs)}; expected a tensor (batch, classes) with batch {len(inputs)} and two "
         "classes or more: wrap it in a module that returns the logits"
     )
+
+
+def _check_clean(bad: Tensor, what: str) -> None:
+    if bool(bad.any()):
+        raise NotANumber(
+            f"the model gives {what} on the clean x, first in example {int(bad.nonzero()[0, 0])}; expected a class for "
+            "each: mend its weights, or leave that example out"
+        )
 
 
 def estimator(classifier: Any) -> Model:
@@ -86,6 +90,8 @@ def estimator(classifier: Any) -> Model:
 
 def labels_only(model: Model) -> Model:
     """Give a model that hides its scores: it answers with class numbers (rows,), -1 where a score is NaN.
+
+    As with scores of NaN, -1 is another class than any label; on a clean input it is an error.
 
     Raises:
         InvalidInput: `model` cannot be called.

@@ -30,7 +30,7 @@ class AttackResult:
     Attributes:
         adversarial: shape (batch, *input): the adversarial example where there is one, else the best try inside.
         success: whether `adversarial` meets the criterion.
-        distance: of `adversarial` to the clean input, in the perturbation's norm and in input units.
+        distance: of `adversarial` to the clean input, in the perturbation's norm and in input units; in float32 at least.
         queries: rows of the example that the model was run on, those that were differentiated among them.
         gradients: rows of the example that were differentiated.
         trace: the improvements on the way.

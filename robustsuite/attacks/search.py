@@ -23,6 +23,7 @@ from robustsuite.attacks.models import Model, first_outputs
 from robustsuite.attacks.result import AttackResult, Trace
 from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.perturbations import Region
+from robustsuite.perturbations.extent import precise
 
 if TYPE_CHECKING:
     from robustsuite.attacks.attack import Attack
@@ -74,7 +75,7 @@ class _State:
         self.best = center.clone()
         self.success = torch.zeros(count, dtype=torch.bool, device=device)
         self.score = torch.full((count,), -torch.inf, dtype=center.dtype, device=device)
-        self.distance = torch.full((count,), torch.inf, dtype=center.dtype, device=device)
+        self.distance = torch.full((count,), torch.inf, dtype=precise(center.dtype), device=device)
         self.queries = torch.zeros(count, dtype=torch.int64, device=device)
         self.gradients = torch.zeros(count, dtype=torch.int64, device=device)
         self.events: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -270,7 +271,9 @@ class Search:
         )
 
     def _ask(self, index: Tensor, inputs: Tensor, *, differentiate: bool) -> Slopes:
-        inputs = inputs.detach()
+        inputs = inputs.detach().to(
+            self.region.center.dtype
+        )  # success is that of the input as it will be given
         sent = self._sent(index)
         asked, shown = (index, inputs) if sent is None else (index[sent], inputs[sent])
         parts = [

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from robustsuite.perturbations import norms
-from robustsuite.perturbations.extent import Extent, spread
+from robustsuite.perturbations.extent import Extent, precise, rounded_toward, spread
 from robustsuite.perturbations.norms import pairing
 from robustsuite.perturbations.region import Region, Take
 
@@ -58,19 +58,22 @@ class Ball(Region):
         return not self.clipped
 
     def _unit(self, x: Tensor) -> Tensor:
-        delta, scale = norms.flat(x - self.center), norms.flat(self.scale)
+        delta, scale = self._moved(x), norms.flat(self.scale)
         return torch.where(scale > 0, delta / torch.where(scale > 0, scale, 1.0), 0.0)
+
+    def _moved(self, x: Tensor) -> Tensor:
+        return norms.flat(x.to(precise(x.dtype)) - self.center)
 
     def _from_unit(self, z: Tensor) -> Tensor:
         x = self.center + (z * norms.flat(self.scale)).view_as(self.center)
-        return torch.clamp(x, self.lower, self.upper)
+        return torch.clamp(rounded_toward(self.center, x), self.lower, self.upper)
 
     def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         if self.extent.all_endless:
-            return torch.clamp(x, self.lower, self.upper)
+            return torch.clamp(x, self.lower, self.upper).to(self.center.dtype)
         if self.is_unbounded:
             nearest = self._from_unit(norms.project(self._unit(x), self.p))
-            return torch.where(self.scale.isinf(), x, nearest)
+            return torch.where(self.scale.isinf(), x.to(nearest.dtype), nearest)
         if not self.clipped:
             return self._from_unit(norms.project(self._unit(x), self.p))
         # Clipping first loses less of the ball's radius; the centre lies in the box, so both hold at the end.
@@ -78,14 +81,11 @@ class Ball(Region):
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
         self.extent.check_bounded()
-        dtype = self.center.dtype
-        exact = dtype if dtype == torch.float64 else torch.float32
-        return self._from_unit(
-            norms.sample(seeds, self.center.shape[1:].numel(), self.p, dtype=exact).to(dtype)
-        )
+        size, dtype = self.center.shape[1:].numel(), precise(self.center.dtype)
+        return self._from_unit(norms.sample(seeds, size, self.p, dtype=dtype))
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
-        return norms.norm(norms.flat(x - self.center), self.p)
+        return norms.norm(self._moved(x), self.p)
 
     def contains(
         self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
@@ -101,7 +101,7 @@ class Ball(Region):
 
     def direction(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         unit = self.extent.unit
-        g = norms.flat(gradient if unit is None else gradient * unit)
+        g = norms.flat(gradient if unit is None else gradient * unit).to(self.extent.radius.dtype)
         if self.p == 2:
             length = norms.norm(g, 2).unsqueeze(1)
             z = torch.where(length > 0, g / torch.where(length > 0, length, 1.0), 0.0)
@@ -124,7 +124,8 @@ class Ball(Region):
 
     def minimum(self, a: Float[Tensor, "rows specs *form"], take: Take) -> Float[Tensor, "all_rows specs"]:
         self.extent.check_bounded()
-        center, scale = (norms.flat(take(t)).unsqueeze(1) for t in (self.center, self.scale))
+        scales = self.scale.to(self.center.dtype)  # the coefficients' type
+        center, scale = (norms.flat(take(t)).unsqueeze(1) for t in (self.center, scales))
         a = norms.flat(a, 2)
         at_center, slope = pairing(a, center), a * scale
         if not self.clipped:

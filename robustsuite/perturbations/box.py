@@ -11,7 +11,7 @@ from torch import Tensor
 from robustsuite import seeding
 from robustsuite.arguments import check_number
 from robustsuite.perturbations import features, norms
-from robustsuite.perturbations.extent import Extent, spread
+from robustsuite.perturbations.extent import Extent, precise, rounded_inside, spread
 from robustsuite.perturbations.features import PerFeature
 from robustsuite.perturbations.norms import pairing, pairing_of_sizes
 from robustsuite.perturbations.perturbation import Perturbation
@@ -43,7 +43,7 @@ class BoxRegion(Region):
         return self.extent is not None and self.extent.is_unbounded
 
     def project(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
-        return torch.clamp(x, self.lower, self.upper)
+        return torch.clamp(x, self.lower, self.upper).to(self.center.dtype)
 
     def sample_seeded(self, seeds: Int[Tensor, " batch"]) -> Float[Tensor, "batch *input"]:
         self._check_bounded()
@@ -51,7 +51,7 @@ class BoxRegion(Region):
         return self.project(torch.lerp(self.lower, self.upper, share.view_as(self.lower)))
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
-        return norms.flat(x - self.center).abs().amax(1)
+        return norms.flat(x.to(precise(x.dtype)) - self.center).abs().amax(1)
 
     def direction(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:
         if self.extent is None:
@@ -124,7 +124,9 @@ class Box(Perturbation):
 
     def around(self, x: Float[Tensor, "batch *input"]) -> BoxRegion:
         features.check_finite(x)
-        lower, upper = (features.spread(end, x, "box end") for end in (self.lower, self.upper))
+        dtype = precise(x.dtype)
+        lower, upper = (features.spread(end, x, "box end", dtype=dtype) for end in (self.lower, self.upper))
+        lower, upper = rounded_inside(lower, upper, x.dtype)
         return BoxRegion(torch.clamp(x, lower, upper), lower, upper)
 
     def scaled(self, factor: float) -> Box:

@@ -1,4 +1,7 @@
-"""How far a norm ball reaches: a radius for each example, the unit that it counts in, and the range of valid values."""
+"""How far a norm ball reaches: a radius for each example, the unit that it counts in, and the range of valid values.
+
+Where examples are float16 or bfloat16, sizes are float32, and what is rounded to the examples' type is rounded inwards.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ class Extent:
     """The size of a ball ``|| (x - center) / unit ||_p <= radius``, cut with a range.
 
     Attributes:
-        radius: of each example, shape (batch,), >= 0; inf: no limit but the range of valid values.
+        radius: of each example, shape (batch,), >= 0; inf: no limit but the range of valid values. See `precise`.
         unit: what the radius counts in, shape (batch, *input), >= 0; None: 1. A feature with 0 stays as it is.
         limits: lowest and highest valid value, or None.
         endless: whether some radius may be infinite.
@@ -42,15 +45,15 @@ class Extent:
         """Give the interval hull."""
         scale = self.scale(center)
         lower, upper = center - scale, center + scale
-        return (
-            (lower, upper) if self.limits is None else (lower.clamp(*self.limits), upper.clamp(*self.limits))
-        )
+        if self.limits is not None:
+            lower, upper = lower.clamp(*self.limits), upper.clamp(*self.limits)
+        return rounded_inside(lower, upper, center.dtype)
 
     def reach(self, center: Tensor, lower: Tensor, upper: Tensor, p: float) -> Float[Tensor, " batch"]:
         """Give the radii; in the place of endless ones the distance to the farthest corner of the valid range."""
         if not self.endless or self.limits is None:
             return self.radius
-        room = torch.maximum(upper - center, center - lower)
+        room = torch.maximum(upper - center, center - lower).to(self.radius.dtype)
         if self.unit is not None:
             room = torch.where(self.unit > 0, room / torch.where(self.unit > 0, self.unit, 1.0), 0.0)
         # A little more than the farthest corner, so that rounding cuts nothing off.
@@ -83,6 +86,31 @@ class Extent:
                 "the radius is endless and there is no range of valid values; expected a bounded region: give clip, as "
                 "in Linf(inf, clip=(0, 1)), or a finite radius"
             )
+
+
+def precise(dtype: torch.dtype) -> torch.dtype:
+    """Give the type that sizes and distances are computed in: float32 for a shorter one, else itself."""
+    return dtype if dtype == torch.float64 else torch.float32
+
+
+def rounded_inside(lower: Tensor, upper: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Give the least and the greatest numbers of a shorter type in intervals; where there is none, the nearest ones."""
+    if lower.dtype == dtype:
+        return lower, upper
+    low, high = lower.to(dtype), upper.to(dtype)
+    above = torch.where(low < lower, torch.nextafter(low, torch.full_like(low, torch.inf)), low)
+    below = torch.where(high > upper, torch.nextafter(high, torch.full_like(high, -torch.inf)), high)
+    room = above <= below
+    return torch.where(room, above, low), torch.where(room, below, high)
+
+
+def rounded_toward(center: Tensor, point: Tensor) -> Tensor:
+    """Give points in the type of the centre: in no coordinate farther from it than they were."""
+    if point.dtype == center.dtype:
+        return point
+    near = point.to(center.dtype)
+    farther = (near - center.to(point.dtype)).abs() > (point - center).abs()
+    return torch.where(farther, torch.nextafter(near, center), near)
 
 
 def spread(values: Shaped[Tensor, " batch"], batch: Tensor) -> Tensor:

@@ -113,13 +113,13 @@ def largest(value: PerFeature) -> float:
     return float(torch.as_tensor(value, dtype=torch.float64).max())
 
 
-def spread(value: PerFeature, x: Tensor, name: str) -> Tensor:
-    """Give the numbers for each example of the batch `x`, in its shape, dtype and device.
+def spread(value: PerFeature, x: Tensor, name: str, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Give the numbers for each example of the batch `x`, in its shape, device and dtype (if no other is given).
 
     Raises:
         InvalidInput: they do not have the shape of one example; the message calls them `name`.
     """
-    tensor = torch.as_tensor(value, dtype=x.dtype, device=x.device)
+    tensor = torch.as_tensor(value, dtype=dtype or x.dtype, device=x.device)
     try:
         return tensor.expand(x.shape)
     except RuntimeError:

@@ -16,7 +16,7 @@ from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import features
 from robustsuite.perturbations.ball import Ball
 from robustsuite.perturbations.box import BoxRegion
-from robustsuite.perturbations.extent import Extent
+from robustsuite.perturbations.extent import Extent, precise
 from robustsuite.perturbations.features import PerFeature
 from robustsuite.perturbations.perturbation import Perturbation
 
@@ -29,6 +29,8 @@ class _Lp(Perturbation):
         eps: radius in input units, >= 0, inf for no limit but `clip`; or one finite number per feature, nested like an example (arrays
             and tensors are converted): then ``|| (x' - x) / eps ||_p <= 1``, and a feature with 0 stays as it is.
         clip: lowest and highest valid value, or None.
+
+    Inputs of float16 and bfloat16 stay inside: their region is what these types hold of the ball.
 
     `around` takes a `unit` too, what `eps` counts in, for each feature of the batch: ``unit=x.abs()`` for relative radii.
 
@@ -69,13 +71,15 @@ class _Lp(Perturbation):
     def _placed(self, x: Tensor, unit: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Extent]:
         """Give the centre, the lower and upper ends, and the size around a batch."""
         features.check_finite(x)
+        dtype = precise(x.dtype)
         if unit is not None:
             _check_unit(unit, x)
+            unit = unit.to(dtype)
         if isinstance(self.eps, float):
-            radius = torch.full((len(x),), self.eps, dtype=x.dtype, device=x.device)
+            radius = torch.full((len(x),), self.eps, dtype=dtype, device=x.device)
         else:
-            radius = torch.ones(len(x), dtype=x.dtype, device=x.device)
-            each = features.spread(self.eps, x, "eps")
+            radius = torch.ones(len(x), dtype=dtype, device=x.device)
+            each = features.spread(self.eps, x, "eps", dtype=dtype)
             unit = each if unit is None else each * unit
         endless = isinstance(self.eps, float) and self.eps == math.inf
         extent = Extent(radius, unit, self.clip, endless, endless)

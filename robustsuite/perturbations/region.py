@@ -70,7 +70,7 @@ class Region(ABC):
 
     @abstractmethod
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
-        """Give the distance of `x` to the centre, in the perturbation's norm and in input units."""
+        """Give the distance of `x` to the centre, in the perturbation's norm and in input units; in float32 at least."""
 
     @abstractmethod
     def ascent(self, gradient: Float[Tensor, "batch *input"]) -> Float[Tensor, "batch *input"]:

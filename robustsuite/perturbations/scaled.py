@@ -12,6 +12,7 @@ from torch import Tensor
 from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import features
+from robustsuite.perturbations.extent import precise
 from robustsuite.perturbations.features import PerFeature
 from robustsuite.perturbations.lp import L1, L2, Linf
 from robustsuite.perturbations.perturbation import Perturbation
@@ -72,7 +73,7 @@ class Scaled(Perturbation):
 
     def around(self, x: Float[Tensor, "batch *input"]) -> Region:
         features.check_finite(x)
-        return self.ball.around(x, unit=features.spread(self.unit, x, "unit"))
+        return self.ball.around(x, unit=features.spread(self.unit, x, "unit", dtype=precise(x.dtype)))
 
     def scaled(self, factor: float) -> Scaled:
         inner = self.ball.scaled(factor)

@@ -13,6 +13,7 @@ from robustsuite import seeding
 from robustsuite.arguments import check_number
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import features
+from robustsuite.perturbations.extent import precise, rounded_inside
 from robustsuite.perturbations.features import PerFeature
 from robustsuite.perturbations.norms import pairing
 from robustsuite.perturbations.perturbation import Perturbation
@@ -58,7 +59,7 @@ class SparseRegion(Region):
 
     def distance(self, x: Float[Tensor, "batch *input"]) -> Float[Tensor, " batch"]:
         """Count the features in which `x` differs from the centre."""
-        return (x != self.center).flatten(1).sum(1).to(x.dtype)
+        return (x != self.center).flatten(1).sum(1).to(precise(x.dtype))
 
     def contains(
         self, x: Float[Tensor, "batch *input"], *, tolerance: float = 1e-6
@@ -123,7 +124,9 @@ class L0(Perturbation):
 
     def around(self, x: Float[Tensor, "batch *input"]) -> SparseRegion:
         features.check_finite(x)
-        low, high = (features.spread(end, x, "range") for end in (self.low, self.high))
+        dtype = precise(x.dtype)
+        low, high = (features.spread(end, x, "range", dtype=dtype) for end in (self.low, self.high))
+        low, high = rounded_inside(low, high, x.dtype)
         slack = 1e-5 * (high - low)
         if bool(((x < low - slack) | (x > high + slack)).any()):
             raise InvalidInput(

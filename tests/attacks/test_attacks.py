@@ -27,6 +27,7 @@ from robustsuite.attacks import (
     step_rules,
 )
 from robustsuite.attacks.keepers import FirstSuccess, Nearest
+from robustsuite.attacks.models import NotANumber
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
 
@@ -467,6 +468,26 @@ def test_a_model_without_gradients_is_for_attacks_by_scores(case: Case, model: A
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("case", [case for case in ATTACKS if case.access == Access.DECISIONS], ids=str)
+def test_no_class_on_a_clean_input_is_a_finding_and_no_success(case: Case) -> None:
+    """A model that hides its scores gives -1 where they are NaN."""
+    x, y = examples()
+
+    def model(x: Tensor) -> Tensor:
+        outputs: Tensor = trained()(x)
+        return outputs.masked_fill((torch.arange(len(x)) == 5).unsqueeze(1), torch.nan)
+
+    for hidden in (
+        attacks.labels_only(model),
+        lambda x: model(x).argmax(1).index_fill(0, torch.tensor(5), -1),
+    ):
+        with pytest.raises(
+            NotANumber, match="gives no class .* on the clean x, first in example 5"
+        ) as caught:
+            case.attack(hidden, x, y, case.near)
+        assert "\n" not in str(caught.value)
+
+
 @cases
 def test_who_asks_for_less_attacks_more(case: Case) -> None:
     """Models that hide gradients, and models that hide scores."""
@@ -661,8 +682,27 @@ def test_the_inputs_type_is_kept_whatever_the_default(case: Case, dtype: torch.d
             )
         finally:
             torch.set_default_dtype(again)
-    assert found[0].adversarial.dtype == found[0].distance.dtype == dtype
+    assert found[0].adversarial.dtype == dtype
+    assert found[0].distance.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     assert torch.equal(found[0].adversarial, found[1].adversarial)
+
+
+@threats
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_short_floats_stay_inside_the_nominal_region(
+    case: Case, perturbation: Perturbation, dtype: torch.dtype
+) -> None:
+    """By the result as it is given: measured in double precision, and run through the model once more."""
+    weights = _WEIGHTS.to(dtype)
+    x = examples()[0].to(dtype)
+    y = (x @ weights).argmax(1)
+    found = case.attack(lambda x: x @ weights, x, y, perturbation, generator=torch.Generator().manual_seed(0))
+    exact = perturbation.around(x.double())
+    assert found.adversarial.dtype == dtype
+    assert bool(exact.contains(found.adversarial.double(), tolerance=1e-6).all())
+    if isinstance(perturbation, Linf | L2):  # of boxes and ranges the centre is rounded too
+        torch.testing.assert_close(found.distance, exact.distance(found.adversarial.double()).float())
+    assert torch.equal((found.adversarial @ weights).argmax(1) != y, found.success)
 
 
 @with_a_budget
