@@ -6,6 +6,7 @@ and help. Heavy modules are imported inside the commands, so that ``robustsuite 
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from robustsuite.commands.evaluate import evaluate, with_options
 from robustsuite.commands.list import list_recipes
 from robustsuite.commands.report import report
 from robustsuite.commands.train import train, with_fields
-from robustsuite.errors import RobustsuiteError
+from robustsuite.errors import InvalidInput, RobustsuiteError
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "demo": demo,
@@ -64,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(given: Sequence[str]) -> int:
     name = given[0]
     commands = COMMANDS if name in COMMANDS else {**COMMANDS, **_brought()}
+    if name not in commands and not name.startswith("-"):
+        near = difflib.get_close_matches(name, commands, n=2)
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
+        raise InvalidInput(f"unknown command '{name}'; {hint}'robustsuite --help' shows all")
     if name == "evaluate" and len(given) > 2 and not given[1].startswith("-"):
         return with_options(Path(given[1]), given[2:])
     with_recipe = len(given) > 1 and not given[1].startswith("-")

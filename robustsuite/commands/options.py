@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
@@ -14,6 +15,8 @@ from robustsuite.perturbations.features import PerFeature
 from robustsuite.recipes import Recipe
 
 _Place = TypeVar("_Place")
+
+_TYROS = "--tyro-"  # the parser's own options
 
 
 def parse(
@@ -31,7 +34,7 @@ def parse(
         The recipe and the place with what was given.
 
     Raises:
-        InvalidInput: a short name that stands for several options.
+        InvalidInput: an unknown name, or a short one that stands for several options.
     """
 
     def command(place: Any, recipe: Any) -> tuple[Recipe, _Place]:
@@ -42,40 +45,81 @@ def parse(
         "recipe": Annotated[type(recipe), tyro.conf.arg(name="")],
     }
     command.__defaults__ = (place, recipe)
+    known = [*names(place), *names(recipe)]
     return tyro.cli(
         command,
-        args=lengthened(arguments, [*names(place), *names(recipe)]),
+        args=lengthened(arguments, known, prog=prog),
         prog=prog,
-        description=description,
+        description=f"{description}{_told(known)}",
         config=(tyro.conf.AvoidSubcommands,),
         registry=_registry(),
     )
 
 
-def lengthened(arguments: Iterable[str], known: Sequence[str]) -> list[str]:
+def lengthened(arguments: Iterable[str], known: Sequence[str], *, prog: str) -> list[str]:
     """Put full names of options in the place of their ends.
 
     Args:
         arguments: of a command line.
         known: all full names, with their dashes.
+        prog: the command, for messages.
 
     Raises:
-        InvalidInput: an end of several names.
+        InvalidInput: an end of several names, or of none.
 
     Example:
-        >>> lengthened(["--epochs", "5", "--rate=1"], ["--training.epochs", "--optimizer.rate", "--seed"])
+        >>> lengthened(
+        ...     ["--epochs", "5", "--rate=1"], ["--training.epochs", "--optimizer.rate", "--seed"], prog="train"
+        ... )
         ['--training.epochs', '5', '--optimizer.rate=1']
     """
     found = []
     for argument in arguments:
         given, equals, value = argument.partition("=")
-        if given.startswith("--") and given not in known:
-            full = [name for name in known if name.endswith(f".{given[2:].replace('_', '-')}")]
+        plain = given.replace("_", "-")
+        if given.startswith("--") and plain not in (*known, "--", "--help") and not plain.startswith(_TYROS):
+            full = [name for name in known if name.endswith(f".{plain[2:]}")]
             if len(full) > 1:
                 raise InvalidInput(f"option '{given}' may be {' or '.join(full)}; give one of these names")
-            argument = f"{full[0]}{equals}{value}" if full else argument
+            if not full:
+                raise InvalidInput(
+                    f"unknown option '{given}'; {_near(plain, known)}'{prog} --help' shows all options"
+                )
+            argument = f"{full[0]}{equals}{value}"
         found.append(argument)
     return found
+
+
+def short_names(known: Sequence[str]) -> dict[str, str]:
+    """Give the ends of one word that are no other name's, with the full names that they mean.
+
+    Example:
+        >>> short_names(["--seed", "--a.rate", "--b.rate", "--b.steps", "--c.seed"])
+        {'--steps': '--b.steps'}
+    """
+    ends = [f"--{name.rpartition('.')[2]}" for name in known if "." in name]
+    full = [name for name in known if "." in name]
+    return {
+        end: name for end, name in zip(ends, full, strict=True) if ends.count(end) == 1 and end not in known
+    }
+
+
+def _told(known: Sequence[str]) -> str:
+    """Give the part of the help that says what short names mean."""
+    places: dict[str, list[str]] = {}
+    for end, name in short_names(known).items():
+        if not end.startswith("--no-"):
+            places.setdefault(name[2:].rpartition(".")[0], []).append(end)
+    lines = [f"  of {place}: {' '.join(ends)}" for place, ends in places.items()]
+    return "\n".join(["", "", "Short names of options below:", *lines]) if lines else ""
+
+
+def _near(given: str, known: Sequence[str]) -> str:
+    """Give a question about the names that are spelled alike, short and full ones."""
+    short = short_names(known)
+    near = difflib.get_close_matches(given, [*short, *known], n=2, cutoff=0.75)
+    told = [f"{name} ({short[name]})" if name in short else name for name in near]
+    return f"did you mean {' or '.join(told)}? " if told else ""
 
 
 def names(value: Any, prefix: str = "--") -> list[str]:
