@@ -11,7 +11,7 @@ import functools
 import importlib
 import json
 from abc import ABC
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import is_dataclass
 from importlib import metadata
 from types import FunctionType, NoneType, UnionType
@@ -21,6 +21,8 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from robustsuite.errors import InvalidInput, RobustsuiteError
+
+_LONGEST = 80
 
 DOMAINS = "robustsuite.domains"
 """The entry point group by which domains are found."""
@@ -58,14 +60,33 @@ def from_json(text: str, kind: Any) -> Any:
 
 
 def differences(one: str, other: str) -> list[str]:
-    """Give the places in which two JSON texts of dataclasses differ, as "field: one != other"."""
-    a, b = json.loads(one), json.loads(other)
-    names = list(dict.fromkeys([*a, *b]))
-    return [
-        f"{name}: {json.dumps(a.get(name))} != {json.dumps(b.get(name))}"
-        for name in names
-        if a.get(name) != b.get(name)
-    ]
+    """Give the places in which two JSON texts of dataclasses differ, as "field.field: one != other".
+
+    Example:
+        >>> differences('{"seed": 0, "net": {"width": 8, "depth": 2}}', '{"seed": 0, "net": {"width": 8, "depth": 3}}')
+        ['net.depth: 2 != 3']
+    """
+    return list(_differences(json.loads(one), json.loads(other), ""))
+
+
+def _differences(one: Any, other: Any, path: str) -> Iterator[str]:
+    if one == other:
+        return
+    both = isinstance(one, dict) and isinstance(other, dict)
+    if both and (one.get("type") == other.get("type")):
+        for name in dict.fromkeys([*one, *other]):
+            yield from _differences(one.get(name), other.get(name), f"{path}.{name}" if path else name)
+    else:
+        yield f"{path}: {_told(one)} != {_told(other)}"
+
+
+def _told(value: Any) -> str:
+    """Tell a value of a JSON text in a few words; a dataclass or a function by its name."""
+    for key in ("type", "function"):
+        if isinstance(value, dict) and key in value:
+            return str(value[key]).rpartition(":")[2]
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _name_of(value: Any) -> str:

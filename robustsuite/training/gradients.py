@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from robustsuite import seeding
 from robustsuite.arguments import check_kind
 from robustsuite.attacks.models import NotANumber
-from robustsuite.errors import InvalidInput
+from robustsuite.errors import InvalidInput, RobustsuiteError
 from robustsuite.training.data import Batch
 from robustsuite.training.objective import Loss, Progress
 from robustsuite.training.parallel import Workers
@@ -99,7 +99,7 @@ def _loss(request: Request, batch: Batch, progress: Progress) -> Loss:
 
     Raises:
         TrainingDiverged: the model gives NaN.
-        InvalidInput: a label that the model has no output for, or no loss.
+        InvalidInput: a label that the model has no output for, one example for batch norm, or no loss.
     """
     try:
         # A copy, for a model may change its input in place, and an update may ask twice.
@@ -107,6 +107,13 @@ def _loss(request: Request, batch: Batch, progress: Progress) -> Loss:
         loss = request.objective(request.model, own, progress, request.state)
     except NotANumber:
         raise diverged(progress.step, "the model's output", math.nan) from None
+    except ValueError as error:
+        if isinstance(error, RobustsuiteError) or "more than 1 value per channel" not in str(error):
+            raise
+        raise InvalidInput(
+            f"batch norm takes the statistics of a batch, and a part of one that it is worked on in holds {len(batch)}; "
+            "expected two examples or more: take another batch_size, or fewer parts (accumulate)"
+        ) from None
     except IndexError as error:  # torch's own word for a label out of range, on the CPU
         reason = (str(error).splitlines() or [""])[0]
         raise InvalidInput(

@@ -7,13 +7,15 @@ that a run that was killed continues exactly from what its last checkpoint holds
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 from robustsuite import seeding
 from robustsuite.arguments import check_callable, check_device, check_fields, check_kind, check_number
 from robustsuite.errors import CheckpointError, InvalidInput
-from robustsuite.runs import checkpoints
+from robustsuite.runs import checkpoints, serialization
 from robustsuite.runs.checkpoints import Checkpoint
 from robustsuite.runs.run import Run
 from robustsuite.training import parallel
@@ -133,7 +135,7 @@ def fit(
     running = update.start(setting)
     batches = _Batches(data, training.batch_size, seed, workers)
     steps = batches.per_epoch * training.epochs
-    identity = {"seed": seed, "steps": steps, "examples": len(data)}
+    identity = _identity(training, update, seed=seed, examples=len(data))
     position, file, graphs = _Position(), run.checkpoints / TRAINING_FILE, Graphs()
     if run.resume and file.exists():
         position = _restore(file, setting, running, identity)
@@ -280,9 +282,27 @@ def _validate(
         position.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _save(
-    file: Path, setting: Setting, running: Running, position: _Position, identity: Mapping[str, int]
-) -> None:
+_MAY_DIFFER = ("checkpoint_steps", "checkpoint_seconds", "log_steps")
+"""Options of a training that change nothing of what is trained."""
+
+
+def _identity(training: Training, update: Update, *, seed: int, examples: int) -> str:
+    """Give what a resumed training must have in common with the one that it continues, as JSON."""
+    parts = {field.name: getattr(training, field.name) for field in fields(training)}
+    values = {name: value for name, value in parts.items() if name not in _MAY_DIFFER}
+    plain = {"seed": seed, "examples": examples, **values, "update": update}
+    return json.dumps({name: _plain(value) for name, value in plain.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Give a value as JSON holds it, by its name alone where it holds tensors or the like."""
+    try:
+        return json.loads(serialization.to_json(value))
+    except InvalidInput:
+        return {"type": type(value).__qualname__}
+
+
+def _save(file: Path, setting: Setting, running: Running, position: _Position, identity: str) -> None:
     best_value = position.best_value if position.best is not None else None
     whole = checkpoints.join(
         model=Checkpoint(tensors=setting.model.state_dict()),
@@ -291,25 +311,26 @@ def _save(
         best=Checkpoint(
             tensors=dict(position.best or {}), state={"value": best_value, "worse": position.worse}
         ),
-        position=Checkpoint(state={"step": position.step, **identity}),
+        position=Checkpoint(state={"step": position.step, "identity": identity}),
     )
     checkpoints.save(file, tensors=whole.tensors, state=whole.state)
 
 
-def _restore(file: Path, setting: Setting, running: Running, identity: Mapping[str, int]) -> _Position:
+def _restore(file: Path, setting: Setting, running: Running, identity: str) -> _Position:
     whole = checkpoints.load(file)
-    if "update" not in whole.state.get("parts", ()):
+    known = whole.state.get("parts", ())
+    if "update" not in known or "identity" not in whole.part("position").state:
+        form = "no record of its options" if "update" in known else "an optimiser, no update and no states"
         raise CheckpointError(
-            f"checkpoint '{file}' has the form of an older version (an optimiser, no update and no states); train anew "
-            "under another --name"
+            f"checkpoint '{file}' has the form of an older version ({form}); train anew under another --name"
         )
     state = whole.part("position").state
-    for name, value in identity.items():
-        if state[name] != value:
-            raise CheckpointError(
-                f"checkpoint '{file}' is of a training with {name} {state[name]}, this one has {value}; "
-                "resume with the same options, or start anew"
-            )
+    different = serialization.differences(state["identity"], identity)
+    if different:
+        raise CheckpointError(
+            f"checkpoint '{file}' is of another training ({'; '.join(different)}); resume with the same options, or start "
+            "anew"
+        )
     _load_state(setting.model, whole.part("model").tensors, file)
     _load_state(setting.states, whole.part("states").tensors, file, what="another update")
     running.restore(whole.part("update"))

@@ -22,7 +22,9 @@ from robustsuite.runs.run import ProgressEvent, Run
 from robustsuite.training import (
     SGD,
     Adam,
+    Averaged,
     Batch,
+    Cosine,
     Data,
     Descent,
     Loss,
@@ -210,12 +212,46 @@ def test_progress_and_scalars_are_told(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     _fit(toy_model(), run=Run.scratch(tmp_path))
     again = Run.scratch(tmp_path, resume=True)
-    with pytest.raises(CheckpointError, match="seed 0, this one has 1"):
+    with pytest.raises(CheckpointError, match=r"another training \(seed: 0 != 1\)"):
         _fit(toy_model(), run=again, seed=1)
     with pytest.raises(CheckpointError, match="of another model"):
         _fit(nn.Linear(2, 3), run=again)
     with pytest.raises(CheckpointError, match="of another model"):
         load_model(nn.Linear(2, 3), again)
+
+
+def test_what_changes_the_run_is_compared_when_it_resumes(tmp_path: Path) -> None:
+    """One line says what differs; where checkpoints and logs are written may differ."""
+    update = Descent(Standard(), optimizer=Adam(rate=0.02))
+    _fit(toy_model(), update, run=Run.scratch(tmp_path))
+    again = Run.scratch(tmp_path, resume=True)
+    _fit(toy_model(), update, training=replace(QUICK, log_steps=7, checkpoint_steps=2), run=again)
+    for training, other, message in (
+        (replace(QUICK, batch_size=90), update, "batch_size: 80 != 90"),
+        (replace(QUICK, rate_schedule=Cosine(length=3)), update, "rate_schedule: Constant != Cosine"),
+        (replace(QUICK, keep_best_from=1.0), update, "keep_best_from: 0.0 != 1.0"),
+        (QUICK, replace(update, optimizer=Adam(rate=0.03)), "update.optimizer.rate: 0.02 != 0.03"),
+        (QUICK, replace(update, accumulate=2), "update.accumulate: 1 != 2"),
+        (QUICK, Averaged(update), "update: Descent != Averaged"),
+    ):
+        with pytest.raises(
+            CheckpointError, match=f"is of another training .{message}.; resume with the same"
+        ) as caught:
+            _fit(toy_model(), other, training=training, run=again)
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("update", "batch_size"),
+    [(Descent(Standard()), 2), (Descent(Standard(), accumulate=2), 3)],
+    ids=["the last of three", "a part of a batch"],
+)
+def test_one_example_is_too_few_for_batch_norm(update: Update, batch_size: int) -> None:
+    model = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 3))
+    with pytest.raises(InvalidInput, match="batch norm .* holds 1; .* batch_size") as caught:
+        _fit(model, update, toy_data(3), training=Training(epochs=1, batch_size=batch_size))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_of_the_older_form_is_named(tmp_path: Path) -> None:
