@@ -49,13 +49,14 @@ class BatchGradients:
         for parameter in request.parameters:
             parameter.grad = None
         scalars: dict[str, Tensor] = {}
+        progress = self._progress(request, draw)
         request.model.train()
         with _standing(modules, request.parameters):
             offset = 0
             for part in _split(batch, request.parts):
                 weight = len(part) / len(batch) * self.share
                 with _dropout_stream(self.seed, self._path(draw, self.first + offset), self.workers.device):
-                    loss = _loss(request, part, self._progress(draw))
+                    loss = _loss(request, part, progress)
                 (loss.total if weight == 1 else loss.total * weight).backward()
                 for name, value in {"loss": loss.total, **loss.terms}.items():
                     value = value.detach().float() * weight
@@ -72,9 +73,11 @@ class BatchGradients:
     def _path(self, draw: int, first: int) -> tuple[str | int, ...]:
         return (self.progress.step, draw, first)
 
-    def _progress(self, draw: int) -> Progress:
-        """Give the progress with the seed of what is drawn."""
-        return replace(self.progress, seed=seeding.derive(self.seed, "step", self.progress.step, draw))
+    def _progress(self, request: Request, draw: int) -> Progress:
+        """Give the progress with the seed of what is drawn, and what was found before."""
+        seed = seeding.derive(self.seed, "step", self.progress.step, draw)
+        findings = None if request.findings is None else request.findings.again()
+        return replace(self.progress, seed=seed, findings=findings)
 
     def _add_up(self, request: Request, scalars: dict[str, Tensor]) -> dict[str, Tensor]:
         """Sum gradients and scalars over the processes: each holds its share of the batch's mean."""

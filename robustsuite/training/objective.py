@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -15,6 +17,8 @@ from robustsuite.bounds import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
 from robustsuite.training.data import Batch
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,29 @@ class Graphs:
         return self._known[key][1]
 
 
+class Findings:
+    """What an objective found at one request (adversarial examples ...), in order, for the next request of the same batch."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[Tensor, Any]] = []
+        self._next = 0
+
+    def again(self) -> Findings:
+        """Begin with the first one again."""
+        self._next = 0
+        return self
+
+    def once(self, index: Int[Tensor, " batch"], find: Callable[[], _Found]) -> _Found:
+        """Give what was found at this place of the request before it; else find it. See `Progress.once`."""
+        place, self._next = self._next, self._next + 1
+        if place < len(self._found) and torch.equal(self._found[place][0], index):
+            known: _Found = self._found[place][1]
+            return known
+        found = find()
+        self._found[place:] = [(index, found)]  # what came after it belongs to another course
+        return found
+
+
 def no_other_batches(step: int) -> Batch:
     """Refuse: outside of `fit` there is one batch."""
     raise InvalidInput(f"got no batch of step {step}; expected a training by fit, which has the data")
@@ -64,6 +91,7 @@ class Progress:
         seed: of what is drawn in this step: a function of the training's seed, the step and the draw.
         graphs: traced graphs, kept from step to step.
         batch: gives the batch of another step of this training (of this process' part), for looking ahead or back.
+        findings: of the request before this one, where an update asks about a batch twice; use `once`.
     """
 
     step: int
@@ -72,6 +100,7 @@ class Progress:
     seed: int = 0
     graphs: Graphs = field(default_factory=Graphs, compare=False)
     batch: Callable[[int], Batch] = field(default=no_other_batches, compare=False)
+    findings: Findings | None = field(default=None, compare=False)
 
     @property
     def epoch(self) -> float:
@@ -93,6 +122,15 @@ class Progress:
             name: of what is drawn, such as "labels".
         """
         return seeding.numbered_seeds(self.seed, name, numbers=index)
+
+    def once(self, index: Int[Tensor, " batch"], find: Callable[[], _Found]) -> _Found:
+        """Give what a search finds. An update that asks about a batch again may spare a second one, as AWP does.
+
+        Args:
+            index: places of the examples in the data.
+            find: searches, and gives tensors that no gradient runs through.
+        """
+        return find() if self.findings is None else self.findings.once(index, find)
 
 
 def check_threat(perturbation: object, radius: object) -> None:

@@ -20,7 +20,7 @@ from robustsuite import seeding
 from robustsuite.errors import TrainingDiverged
 from robustsuite.runs.checkpoints import Checkpoint
 from robustsuite.training.data import Batch
-from robustsuite.training.objective import Objective, Progress
+from robustsuite.training.objective import Findings, Objective, Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class Request:
         batch: to take in place of the step's own, such as this process' part of another step's.
         parts: pieces that the batch is worked on in, one after the other; the gradient is that of the whole.
         keep: whether buffers (statistics of batch norm, the objective's state) may be left changed.
+        findings: what the objective found when the same was asked before; None: it searches anew.
     """
 
     objective: Objective
@@ -44,6 +45,7 @@ class Request:
     batch: Batch | None = None
     parts: int = 1
     keep: bool = True
+    findings: Findings | None = None
 
 
 Gradients = Callable[["Request", int], dict[str, Tensor]]

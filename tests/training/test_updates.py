@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from robustsuite.runs import checkpoints, serialization
 from robustsuite.runs.run import Run
 from robustsuite.training import (
     AWP,
+    CAT,
     SGD,
+    TRADES,
     Adversarial,
     Averaged,
     Batch,
@@ -31,6 +34,7 @@ from robustsuite.training import (
     fit,
     updates,
 )
+from robustsuite.training.objective import Findings
 from tests.training.cases import TOY_UPDATES, UPDATES, resumes_to_the_bit, toy_model, toy_points, toy_training
 
 EVERY = {**UPDATES, **TOY_UPDATES}
@@ -116,6 +120,71 @@ def test_awp_moves_each_weight_by_gamma_of_its_norm_up_the_loss_and_puts_it_back
     # The first look leaves no trace in the objective's state.
     saved = checkpoints.load(run.checkpoints / "training.safetensors").part("states")
     assert torch.equal(saved.tensors["0.calls"], torch.ones(30))
+
+
+class _Watched(nn.Module):
+    """Writes down what it is shown, and in which mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.shown = toy_model(), list[tuple[bool, Tensor]]()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shown.append((self.training, x.detach().clone()))
+        outputs: Tensor = self.net(x)
+        return outputs
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Adversarial(perturbation=Linf(0.2)),
+        TRADES(perturbation=Linf(0.2)),
+        CAT(perturbation=Linf(0.2), eta=0.2),
+    ],
+    ids=lambda objective: type(objective).__name__,
+)
+def test_awp_attacks_once_and_moves_the_weights_for_these_examples(
+    objective: Objective, accumulate: int
+) -> None:
+    """The paper's cost: one gradient more than the update's own, at the same adversarial examples."""
+    counts = []
+    for wrapped in (False, True):
+        model = _Watched()
+        base = Descent(objective, optimizer=SGD(rate=1e-3), accumulate=accumulate)
+        update = AWP(base, gamma=0.1) if wrapped else base
+        fit(
+            model, update, TensorData(*toy_points(30)), training=Training(epochs=1), run=Run.scratch(), seed=0
+        )
+        trained = [x for training, x in model.shown if training]
+        counts.append((len(model.shown) - len(trained), len(trained)))
+        if wrapped:
+            half = len(trained) // 2
+            for here, there in zip(trained[:half], trained[half:], strict=True):
+                assert torch.equal(here, there)
+    (searched, plain), (again, twice) = counts
+    assert again == searched > 0
+    assert twice == 2 * plain
+
+
+def test_what_was_found_is_taken_for_the_same_examples_alone() -> None:
+    findings, one, other = Findings(), torch.tensor([1, 2]), torch.tensor([1, 3])
+    asked: list[str] = []
+
+    def find(name: str) -> Callable[[], str]:
+        def found() -> str:
+            asked.append(name)
+            return name
+
+        return found
+
+    first = [findings.once(one, find("a")), findings.once(one, find("b"))]
+    again = findings.again()
+    assert [again.once(one, find("c")), again.once(one, find("d"))] == first == ["a", "b"]
+    again = findings.again()
+    assert [again.once(other, find("e")), again.once(one, find("f"))] == ["e", "f"]
+    assert asked == ["a", "b", "e", "f"]
 
 
 def test_averaged_weights_are_an_equal_mean_first_and_are_what_is_validated_and_saved() -> None:

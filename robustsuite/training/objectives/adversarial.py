@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import attacks
@@ -39,14 +39,18 @@ class Adversarial(Objective):
         if factor == 0:
             return Loss(total=functional.cross_entropy(model(x), y))
         clean = x.detach()
-        found = self.attack(
-            model,
-            clean,
-            attacks.HighestLoss(y),
-            self.perturbation.scaled(factor),
-            generator=progress.seeds(batch.index, "attack"),
-        )
+
+        def moves() -> Tensor:
+            found = self.attack(
+                model,
+                clean,
+                attacks.HighestLoss(y),
+                self.perturbation.scaled(factor),
+                generator=progress.seeds(batch.index, "attack"),
+            )
+            return found.adversarial - clean
+
         # Added as a constant, so that a gradient still reaches what made x (an embedding table).
-        logits = model(x + (found.adversarial - clean))
+        logits = model(x + progress.once(batch.index, moves))
         broken = (logits.detach().argmax(1) != y).float().mean()
         return Loss(total=functional.cross_entropy(logits, y), terms={"broken": broken})

@@ -71,20 +71,24 @@ class CAT(Objective):
         region = self.perturbation.around(clean)
         now = radii[batch.index].to(x.dtype)
         trial = torch.minimum(now + self.eta, factor * region.radius)
-        with module_state.evaluating(model):
-            found = self.attack.within(
-                model,
-                attacks.HighestLoss(y),
-                region.resized(trial),
-                generator=progress.seeds(batch.index, "attack"),
-            )
-            with torch.no_grad():
-                held = model(found.adversarial).argmax(1) == y
+
+        def search() -> tuple[Tensor, Tensor]:
+            with module_state.evaluating(model):
+                found = self.attack.within(
+                    model,
+                    attacks.HighestLoss(y),
+                    region.resized(trial),
+                    generator=progress.seeds(batch.index, "attack"),
+                )
+                with torch.no_grad():
+                    return found.adversarial - clean, model(found.adversarial).argmax(1) == y
+
+        moves, held = progress.once(batch.index, search)
         lost = (now - self.eta).clamp(min=0) if self.decrease else now
         kept = torch.where(held, trial, torch.minimum(lost, trial))
         radii[batch.index] = kept.to(radii.dtype)
         # Added as a constant, so that a gradient still reaches what made x (an embedding table).
-        logits = model(x + (found.adversarial - clean))
+        logits = model(x + moves)
         drawn = _dirichlet(progress.seeds(batch.index, "labels").seeds, logits.shape[1]).to(logits.dtype)
         total = self._loss(logits, y, kept, drawn)
         return Loss(total=total, terms={"radius": kept.mean(), "held": held.to(x.dtype).mean()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from robustsuite import attacks, module_state
@@ -49,17 +49,21 @@ class TRADES(Objective):
         if factor == 0:
             return Loss(total=natural)
         clean = batch.x.detach()
-        with module_state.evaluating(model), torch.no_grad():
-            reference = model(clean)
-        found = self.attack(
-            model,
-            clean,
-            attacks.Divergence(reference),
-            self.perturbation.scaled(factor),
-            generator=progress.seeds(batch.index, "attack"),
-        )
+
+        def moves() -> Tensor:
+            with module_state.evaluating(model), torch.no_grad():
+                reference = model(clean)
+            found = self.attack(
+                model,
+                clean,
+                attacks.Divergence(reference),
+                self.perturbation.scaled(factor),
+                generator=progress.seeds(batch.index, "attack"),
+            )
+            return found.adversarial - clean
+
         # Added as a constant, so that a gradient still reaches what made x (an embedding table).
-        moved = model(batch.x + (found.adversarial - clean))
+        moved = model(batch.x + progress.once(batch.index, moves))
         divergence = functional.kl_div(
             moved.log_softmax(1), logits.log_softmax(1), reduction="batchmean", log_target=True
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robustsuite.arguments import check_fields, check_kind
+from robustsuite.training.objective import Findings
 from robustsuite.training.update import Request, Running, Setting, Step, Update
 from robustsuite.training.updates.wrapper import Wrapper
 
@@ -19,10 +20,10 @@ class AWP(Update):
 
     Each weight matrix or kernel w_l moves by ``gamma ||w_l|| g_l / ||g_l||`` along the gradient g of the loss, the loss
     and its gradient are taken there with the same random numbers, and the move is undone. Biases and scales of norms
-    (tensors of one axis) stay. An attack inside the objective runs in both places: it finds the worst inputs of the
-    moved weights too.
+    (tensors of one axis) stay. An attack inside the objective runs once, at the weights before the move (see
+    `Progress.once`): a step costs one gradient more than the update's own.
 
-    Source: Wu, Xia and Wang 2020 (2004.05884), equations 7 to 10, one step of weight perturbation.
+    Source: Wu, Xia and Wang 2020 (2004.05884), equations 7 to 10 and algorithm 1, one step of weight perturbation.
 
     Args:
         update: such as `Descent(Adversarial(...))`.
@@ -51,6 +52,7 @@ class _AWP(Wrapper):
 
     def step(self, step: Step) -> dict[str, float]:
         def moved(request: Request, draw: int) -> dict[str, Tensor]:
+            request = replace(request, findings=Findings())
             step.answer(replace(request, keep=False), draw)
             weights = [p for p in request.parameters if p.dim() > 1]
             before = [p.detach().clone() for p in weights]
