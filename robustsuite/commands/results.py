@@ -25,5 +25,7 @@ def show(run_dirs: list[Path], page: Path) -> int:
         console.out.print(table)
     for violation in content.violations:
         console.say(f"error: {violation}")
+    for failure in content.failures:
+        console.say(f"warning: {failure}")
     console.say(f"report: {page}")
     return 1 if content.violations else 0

@@ -69,24 +69,24 @@ class Figure:
 
 
 def curves(records: Sequence[Record]) -> list[Figure]:
-    """Draw value over radius, one figure per domain, data, norm and quantity, one panel per subject."""
-    groups: dict[tuple[str, str, str, str], dict[tuple[str, int], list[Record]]] = {}
+    """Draw value over radius, one figure per domain, data, norm, quantity and unit, one panel per subject."""
+    groups: dict[tuple[summary.Place, str], dict[tuple[str, int], list[Record]]] = {}
+    units = summary.telling_units(record for record in records if record.metric.kind in KINDS)
     for record in records:
         if record.metric.kind in _STYLES and record.radius is not None and math.isfinite(record.radius):
-            key = (record.domain, record.data, record.norm, record.metric.quantity)
+            key = (_place(record), record.norm)
             groups.setdefault(key, {}).setdefault((record.subject, record.seed), []).append(record)
     cleans = {
-        (record.domain, record.data, record.metric.quantity, record.subject, record.seed): record
+        (_place(record), record.subject, record.seed): record
         for record in records
         if record.metric.kind == "clean"
     }
     figures = []
-    for (domain, data, norm, quantity), subjects in groups.items():
+    for (place, norm), subjects in groups.items():
+        domain, data, quantity, _ = place
         several_seeds = len({seed for _, seed in subjects}) > 1
         everything = [record for group in subjects.values() for record in group]
-        paired = {
-            (subject, seed): cleans.get((domain, data, quantity, subject, seed)) for subject, seed in subjects
-        }
+        paired = {(subject, seed): cleans.get((place, subject, seed)) for subject, seed in subjects}
         everything += [record for record in paired.values() if record is not None]
         limits = _limits(everything)
         panels = tuple(
@@ -96,7 +96,7 @@ def curves(records: Sequence[Record]) -> list[Figure]:
                     group,
                     paired[subject, seed],
                     limits=limits,
-                    salt=f"{domain} {data} {norm} {quantity} {subject} {seed}",
+                    salt=f"{place} {norm} {subject} {seed}",
                 ),
             )
             for (subject, seed), group in subjects.items()
@@ -104,7 +104,7 @@ def curves(records: Sequence[Record]) -> list[Figure]:
         kinds = tuple(kind for kind in KINDS if any(record.metric.kind == kind for record in everything))
         figures.append(
             Figure(
-                title=f"{summary.spaced(quantity)} on {data}",
+                title=f"{summary.titled(quantity, units[place])} on {data}",
                 domain=domain,
                 horizontal=f"{norm} radius",
                 kinds=kinds,
@@ -112,6 +112,10 @@ def curves(records: Sequence[Record]) -> list[Figure]:
             )
         )
     return figures
+
+
+def _place(record: Record) -> summary.Place:
+    return record.domain, record.data, record.metric.quantity, record.metric.unit
 
 
 def _limits(records: Sequence[Record]) -> tuple[float, float]:

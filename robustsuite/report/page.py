@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 
 from robustsuite import recipes
+from robustsuite.arguments import check_kind
 from robustsuite.errors import InvalidInput
 from robustsuite.report import figures, summary
 from robustsuite.runs import files, records
@@ -44,11 +45,15 @@ class Content:
         title: of the page and the table.
         runs: in the order given.
         violations: one line for each breach of certified <= attacked <= clean.
+        figures: curves, and what domains draw.
+        failures: one line for each part of a domain that did not work.
     """
 
     title: str
     runs: tuple[RunResult, ...]
     violations: tuple[str, ...]
+    figures: tuple[figures.Figure, ...] = ()
+    failures: tuple[str, ...] = ()
 
     @property
     def records(self) -> list[Record]:
@@ -79,7 +84,15 @@ def collect(paths: Sequence[Path], *, title: str | None = None) -> Content:
         title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     # Within a run: two runs of one subject may have measured different examples.
     found_violations = tuple(line for run in runs for line in summary.violations(run.records))
-    return Content(title=title, runs=runs, violations=found_violations)
+    everything = [record for run in runs for record in run.records]
+    brought, failures = _brought(everything)
+    return Content(
+        title=title,
+        runs=runs,
+        violations=found_violations,
+        figures=(*figures.curves(everything), *brought),
+        failures=tuple(failures),
+    )
 
 
 def write(content: Content, path: Path) -> None:
@@ -103,7 +116,6 @@ def render(content: Content) -> str:
         content=content,
         rows=summary.rows(everything),
         others=summary.others(everything),
-        figures=[*figures.curves(everything), *_brought(everything)],
         columns=records.COLUMNS,
         versions=sorted({record.versions for record in everything}),
         domains=sorted({record.domain for record in everything}),
@@ -112,13 +124,31 @@ def render(content: Content) -> str:
         value=summary.value_text,
         interval=summary.interval_text,
         spaced=summary.spaced,
+        titled=summary.titled,
     )
 
 
-def _brought(everything: Sequence[Record]) -> list[figures.Figure]:
-    """Give the figures that domains bring."""
-    domains = recipes.discover().domains.values()
-    return [figure for domain in domains for draw in domain.figures for figure in draw(everything)]
+def _brought(everything: Sequence[Record]) -> tuple[list[figures.Figure], list[str]]:
+    """Give the figures that domains bring, and a line for each domain or function that fails: the rest is shown."""
+    found = recipes.discover()
+    about = {record.domain for record in everything}
+    drawn: list[figures.Figure] = []
+    failures = [line for name, line in found.failures.items() if name in about]
+    for domain in found.domains.values():
+        for draw in domain.figures:
+            try:
+                own = list(draw(everything))
+                for figure in own:
+                    check_kind(figure, figures.Figure, "a figure", "a report.figures.Figure(...)")
+            except Exception as error:  # noqa: BLE001  whatever a plug-in does, the others are shown
+                name = getattr(draw, "__name__", type(draw).__name__)
+                reason = (str(error).splitlines() or [""])[0]
+                failures.append(
+                    f"figures '{name}' of the domain '{domain.name}' are left out: {type(error).__name__}: {reason}"
+                )
+            else:
+                drawn += own
+    return drawn, failures
 
 
 def _below(path: Path) -> list[Path]:

@@ -18,6 +18,7 @@ class Row:
 
     Args:
         quantity: see `Metric`.
+        unit: what it counts in, where it is measured in several units on this data; else "".
         clean: without perturbation.
         attacked: the worst value that any attack reached.
         certified: the best value that any certificate gives.
@@ -28,6 +29,7 @@ class Row:
     data: str
     seed: int
     quantity: str
+    unit: str
     perturbation: str
     clean: Record | None
     attacked: Record | None
@@ -36,7 +38,28 @@ class Row:
     @property
     def place(self) -> str:
         """What a section of a table is about."""
-        return f"{self.domain}, {self.data}: {spaced(self.quantity)}"
+        return f"{self.domain}, {self.data}: {titled(self.quantity, self.unit)}"
+
+
+def titled(quantity: str, unit: str) -> str:
+    """Give a quantity as words, with its unit if there is one to tell it by."""
+    return f"{spaced(quantity)} ({unit})" if unit else spaced(quantity)
+
+
+def telling_units(records: Iterable[Record]) -> dict[Place, str]:
+    """Give the unit by which to tell records of one domain, data and quantity apart: "" where they share one."""
+    units: dict[tuple[str, str, str], set[str]] = {}
+    for record in records:
+        units.setdefault((record.domain, record.data, record.metric.quantity), set()).add(record.metric.unit)
+    return {
+        (*place, unit): (unit or "no unit") if len(found) > 1 else ""
+        for place, found in units.items()
+        for unit in found
+    }
+
+
+Place = tuple[str, str, str, str]
+"""Domain, data, quantity and unit: what may stand in one row or one figure."""
 
 
 def spaced(name: str) -> str:
@@ -48,26 +71,27 @@ def rows(records: Iterable[Record]) -> list[Row]:
     """Put clean, attacked and certified of each subject, quantity and perturbation into one row.
 
     What belongs together stands together, in the order met: quantities of the same data, subjects of the same quantity.
+    Shares and counts of one quantity are not compared: a row has one unit.
     Metrics of kind "other" are left to `others`.
     """
-    places: dict[tuple[str, str], dict[str, dict[tuple[str, int], list[Record]]]] = {}
-    for record in records:
-        if record.metric.kind in KINDS:
-            quantities = places.setdefault((record.domain, record.data), {})
-            subjects = quantities.setdefault(record.metric.quantity, {})
-            subjects.setdefault((record.subject, record.seed), []).append(record)
+    places: dict[tuple[str, str], dict[tuple[str, str], dict[tuple[str, int], list[Record]]]] = {}
+    compared = [record for record in records if record.metric.kind in KINDS]
+    units = telling_units(compared)
+    for record in compared:
+        quantities = places.setdefault((record.domain, record.data), {})
+        subjects = quantities.setdefault((record.metric.quantity, record.metric.unit), {})
+        subjects.setdefault((record.subject, record.seed), []).append(record)
     return [
         row
         for (domain, data), quantities in places.items()
-        for quantity, subjects in quantities.items()
-        for (subject, seed), group in subjects.items()
-        for row in _rows_of(group, domain=domain, data=data, quantity=quantity, subject=subject, seed=seed)
+        for (quantity, unit), subjects in quantities.items()
+        for group in subjects.values()
+        for row in _rows_of(group, unit=units[domain, data, quantity, unit])
     ]
 
 
-def _rows_of(
-    group: Sequence[Record], *, domain: str, data: str, quantity: str, subject: str, seed: int
-) -> list[Row]:
+def _rows_of(group: Sequence[Record], *, unit: str) -> list[Row]:
+    first = group[0]
     clean = best([record for record in group if record.metric.kind == "clean"])
     threats = {record.perturbation: record for record in group if record.metric.kind != "clean"}
     found = []
@@ -75,11 +99,12 @@ def _rows_of(
         here = [record for record in group if record.perturbation == name]
         found.append(
             Row(
-                domain=domain,
-                subject=subject,
-                data=data,
-                seed=seed,
-                quantity=quantity,
+                domain=first.domain,
+                subject=first.subject,
+                data=first.data,
+                seed=first.seed,
+                quantity=first.metric.quantity,
+                unit=unit,
                 perturbation=name,
                 clean=clean,
                 attacked=worst([record for record in here if record.metric.kind == "attacked"]),

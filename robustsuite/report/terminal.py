@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from robustsuite.report import summary
@@ -48,7 +49,12 @@ def _compared(place: str, rows: Sequence[tuple[str, ...]], widths: Sequence[int]
         head: whether the columns' titles are shown.
     """
     drawn = Table(
-        box=None, title=place, title_style="bold", title_justify="left", pad_edge=False, show_header=head
+        box=None,
+        title=escape(place),
+        title_style="bold",
+        title_justify="left",
+        pad_edge=False,
+        show_header=head,
     )
     titles = ("perturbation", *summary.KINDS)
     rest = [max(width, len(title)) for width, title in zip(widths[1:], titles, strict=True)]
@@ -58,7 +64,7 @@ def _compared(place: str, rows: Sequence[tuple[str, ...]], widths: Sequence[int]
     for title, style, width in zip(titles[1:], ("", "yellow", "cyan"), rest[1:], strict=True):
         drawn.add_column(title, justify="right", style=style, no_wrap=True, width=width)
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(escape, row))
     return drawn
 
 
@@ -72,5 +78,6 @@ def _others(content: Content) -> Table:
     drawn.add_column("value", justify="right", no_wrap=True)
     for record in summary.others(content.records):
         name = summary.spaced(record.metric.name)
-        drawn.add_row(record.subject, record.data, name, record.perturbation, summary.text(record))
+        cells = (record.subject, record.data, name, record.perturbation, summary.text(record))
+        drawn.add_row(*map(escape, cells))
     return drawn

@@ -186,13 +186,20 @@ def read(path: Path) -> list[Record]:
         reason = str(error).splitlines()[0]
         raise InvalidInput(f"records file '{path}' is damaged ({reason}); {again}") from None
     missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing:
+    strange = [name for name in table.column_names if name not in COLUMNS]
+    if missing or strange:
+        form = (
+            f"lacks the column '{missing[0]}'"
+            if missing
+            else f"has a column '{strange[0]}' that is not known"
+        )
+        who = "an older" if missing else "a newer"
         raise InvalidInput(
-            f"records file '{path}' lacks the column '{missing[0]}': it was written by an older version, or is none; {again}"
+            f"records file '{path}' {form}: it was written by {who} version, or is none; {again}"
         )
     try:
         return [from_row(row) for row in table.select(list(COLUMNS)).cast(_schema()).to_pylist()]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, pa.ArrowNotImplementedError) as error:
         raise InvalidInput(f"records file '{path}' holds a wrong row: {error}; {again}") from None
 
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from robustsuite import recipes
 from robustsuite.commands import options
@@ -96,6 +97,32 @@ def test_a_domain_brings_commands_and_figures(toy: Path, capsys: pytest.CaptureF
     assert "start it with: robustsuite countdown count-down" in capsys.readouterr().err
     assert run("list") == 0
     assert "countdown: Count to one." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("raise ZeroDivisionError('<b>nothing</b> to draw')", "ZeroDivisionError: <b>nothing</b> to draw"),
+        ("return [3]", "InvalidInput: a figure is 3; expected a report.figures.Figure"),
+        ("return None", "TypeError: 'NoneType' object is not iterable"),
+        ("yield 1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_a_domain_that_cannot_draw_leaves_the_rest(
+    toy: Path, capsys: pytest.CaptureFixture[str], body: str, reason: str
+) -> None:
+    module = toy.parent / "plugins" / "toydomain.py"
+    module.write_text(
+        f"{module.read_text()}\n\ndef broken(records):\n    {body}\n\n\nFIGURES = (broken, draw)\n"
+    )
+    assert run("train count") == 0
+    line = f"figures 'broken' of the domain 'toy' are left out: {reason}"
+    [warning] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert warning.startswith(f"warning: {line}")
+    page = (toy / "runs" / "count" / "report.html").read_text()
+    assert str(escape(line)) in page
+    assert "the toy&#39;s own drawing" in page
+    assert "3 steps" in page
 
 
 def test_options_may_stand_before_the_recipe(toy: Path) -> None:

@@ -34,7 +34,7 @@ def row(kind: str, value: float, eps: float = 0.1, norm: str = "Linf", **changes
         "attacked": ("PGD", ROBUST_ACCURACY),
         "certified": ("CROWN", CERTIFIED_ACCURACY),
     }[kind]
-    threat = {"perturbation": f"{norm}({eps})", "norm": norm, "radius": eps}
+    threat: dict[str, Any] = {"perturbation": f"{norm}({eps})", "norm": norm, "radius": eps}
     values: dict[str, Any] = {
         "domain": "vision",
         "subject": "net",
@@ -47,7 +47,8 @@ def row(kind: str, value: float, eps: float = 0.1, norm: str = "Linf", **changes
         "n": 100,
         "seed": 0,
     }
-    return Record(**({"perturbation": "none"} if kind == "clean" else threat), **(values | changes))
+    base = {"perturbation": "none"} if kind == "clean" else threat
+    return Record(**(base | values | changes))
 
 
 def consistent() -> list[Record]:
@@ -206,6 +207,58 @@ def test_the_page_is_whole_self_contained_and_escaped(tmp_path: Path) -> None:
     assert evil not in html
     assert "</pre><b>" not in html
     assert "prefers-color-scheme: dark" in html
+
+
+@pytest.mark.parametrize("evil", ["<script>alert(1)</script>", "[red]net[/red]", "[/]", "a & b \"c\" 'd'"])
+def test_names_from_data_are_shown_as_they_are(evil: str, tmp_path: Path) -> None:
+    """In every column, on the page and on the terminal."""
+    own = Metric(name=evil, kind="attacked", unit=evil, quantity=evil)
+    names = dict.fromkeys(("domain", "subject", "data", "perturbation", "method", "recipe", "versions"), evil)
+    everything = [
+        row("attacked", 0.5, **names, norm=evil),
+        row("attacked", 0.5, **names, metric=own),
+        row("clean", 0.1, **names, metric=replace(own, kind="other")),
+    ]
+    records.write(everything, tmp_path / "records.parquet")
+    content = page.collect([tmp_path], title=evil)
+    html = page.render(content)
+    if "<" in evil:
+        assert evil not in html
+    parser = _Balance()
+    parser.feed(html)
+    assert parser.open == []
+    console = Console(width=400, record=True, file=io.StringIO())
+    for table in terminal.tables(content):
+        console.print(table)
+    assert console.export_text().count(evil) >= 6
+
+
+def test_units_are_not_mixed(tmp_path: Path) -> None:
+    """A share and a return of one quantity: two rows, two tables, two figures, each with its own clean value."""
+    share = {kind: Metric(name="reward", kind=kind, unit=SHARE) for kind in ("clean", "attacked")}
+    count = {kind: replace(metric, unit="points") for kind, metric in share.items()}
+    everything = [
+        row("clean", 0.9, metric=share["clean"]),
+        row("clean", 300.0, metric=count["clean"]),
+        row("attacked", 0.5, metric=share["attacked"]),
+        row("attacked", 200.0, metric=count["attacked"]),
+    ]
+    assert [(found.clean, found.attacked) for found in summary.rows(everything)] == [
+        (everything[0], everything[2]),
+        (everything[1], everything[3]),
+    ]
+    assert summary.violations(everything) == []
+    assert [figure.title for figure in figures.curves(everything)] == [
+        "reward (share) on digits",
+        "reward (points) on digits",
+    ]
+    records.write(everything, tmp_path / "records.parquet")
+    tables = terminal.tables(page.collect([tmp_path]))
+    assert [table.title for table in tables] == [
+        "vision, digits: reward (share)",
+        "vision, digits: reward (points)",
+    ]
+    assert [len(table.rows) for table in tables] == [1, 1]
 
 
 def test_pages_without_curves_or_records(tmp_path: Path) -> None:

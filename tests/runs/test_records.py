@@ -149,6 +149,17 @@ def test_an_absent_file_and_other_columns_are_named(tmp_path: Path) -> None:
         match="lacks the column 'seed': it was written by an older version.*robustsuite evaluate",
     ):
         records.read(tmp_path / "other.parquet")
+    records.to_frame([record()]).assign(mood="good").to_parquet(tmp_path / "newer.parquet")
+    with pytest.raises(
+        InvalidInput,
+        match="has a column 'mood' that is not known: it was written by a newer version.*evaluate",
+    ):
+        records.read(tmp_path / "newer.parquet")
+    for wrong in ([[1, 2]], [{"a": 1}], ["many"], [None]):
+        records.to_frame([record()]).assign(n=wrong).to_parquet(tmp_path / "wrong.parquet")
+        with pytest.raises(InvalidInput, match="wrong.parquet' holds a wrong row.*evaluate") as error:
+            records.read(tmp_path / "wrong.parquet")
+        assert "\n" not in str(error.value)
 
 
 def test_no_permission_is_one_line(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -39,14 +40,14 @@ from tests.training.cases import toy_data, toy_points
 class KilledAt(Objective):
     """An objective that ends its process at a step, without a chance to clean up."""
 
+    before: ClassVar[int] = -1  # no option of the training: it resumes with another one
     objective: Objective
-    step: int
 
     def state(self, model: nn.Module, examples: int) -> nn.Module:
         return self.objective.state(model, examples)
 
     def __call__(self, model: nn.Module, batch: Batch, progress: Progress, state: nn.Module) -> Loss:
-        if progress.step == self.step:
+        if progress.step == self.before:
             os.kill(os.getpid(), signal.SIGKILL)
         return self.objective(model, batch, progress, state)
 
@@ -62,7 +63,8 @@ def main(folder: Path, step: int = -1) -> None:
         0,
     )
     run = Run.scratch(folder, resume=(folder / "checkpoints" / "training.safetensors").exists())
-    objective = KilledAt(Adversarial(perturbation=Linf(0.1), radius=Linear(length=3.0)), step)
+    KilledAt.before = step
+    objective = KilledAt(Adversarial(perturbation=Linf(0.1), radius=Linear(length=3.0)))
     fit(
         model,
         Averaged(AWP(Descent(objective, optimizer=Adam(rate=0.02))), decay=0.9, begin=1.0),
