@@ -6,6 +6,7 @@ from robustsuite.attacks.attack import Attack
 from robustsuite.attacks.boundary import Boundary
 from robustsuite.attacks.composition import InTurn, Repeated, Transfer
 from robustsuite.attacks.criteria import (
+    BatchCriterion,
     Both,
     Confident,
     Criterion,
@@ -30,6 +31,7 @@ __all__ = [
     "Access",
     "Attack",
     "AttackResult",
+    "BatchCriterion",
     "Both",
     "Boundary",
     "Confident",

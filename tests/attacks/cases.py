@@ -19,10 +19,16 @@ from robustsuite.attacks import (
     PGD,
     Access,
     Attack,
+    BatchCriterion,
     Boundary,
+    Confident,
+    Divergence,
+    HighestLoss,
     InTurn,
+    Misclassification,
     RandomSearch,
     Repeated,
+    Targeted,
     Transfer,
     losses,
     step_rules,
@@ -163,6 +169,19 @@ ATTACKS = [
         queries=range(51, 251),
         precision=0.05,
     ),
+]
+
+
+LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0], [0.0, 3.0, 1.0, 0.5], [1.0, 1.5, 4.0, 0.0]])
+LABELS = torch.tensor([0, 2, 2])
+
+CRITERIA: list[BatchCriterion] = [
+    Misclassification(LABELS),
+    Targeted(torch.tensor([1, 1, 2])),
+    HighestLoss(LABELS),
+    Divergence(LOGITS.flip(1), threshold=0.5),
+    Misclassification(LABELS) & Targeted(torch.tensor([1, 1, 2])),
+    Confident(Misclassification(LABELS), 1.5),
 ]
 
 

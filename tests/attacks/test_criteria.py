@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn import functional
 from robustsuite import L1, L2, Linf, attacks
 from robustsuite.attacks import (
     PGD,
+    BatchCriterion,
     Boundary,
     Confident,
     Divergence,
@@ -27,26 +29,38 @@ from robustsuite.attacks import (
 )
 from robustsuite.errors import InvalidInput
 
-from .cases import digits, examples, trained
+from .cases import CRITERIA, LABELS, LOGITS, digits, examples, trained
 
-LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0], [0.0, 3.0, 1.0, 0.5], [1.0, 1.5, 4.0, 0.0]])
-LABELS = torch.tensor([0, 2, 2])
 NUMBERS = LOGITS.argmax(1)
 
-
-def _criteria() -> list[Any]:
-    wrong, wanted = Misclassification(LABELS), Targeted(torch.tensor([1, 1, 2]))
-    return [
-        wrong,
-        wanted,
-        HighestLoss(LABELS),
-        Divergence(LOGITS.flip(1), threshold=0.5),
-        wrong & wanted,
-        Confident(wrong, 1.5),
-    ]
+every = pytest.mark.parametrize("criterion", CRITERIA, ids=lambda c: type(c).__name__)
 
 
-@pytest.mark.parametrize("criterion", _criteria(), ids=lambda c: type(c).__name__)
+def test_every_criterion_has_a_case() -> None:
+    public = {
+        name
+        for name in attacks.__all__
+        if is_dataclass(getattr(attacks, name)) and issubclass(getattr(attacks, name), BatchCriterion)
+    }
+    assert public == {type(criterion).__name__ for criterion in CRITERIA}
+
+
+@every
+def test_an_attack_finds_what_meets_it_and_nothing_else(criterion: Any) -> None:
+    """On a linear model of three examples, within a wide box; a criterion that is never met is never a success."""
+    weights, x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), torch.zeros(3, 6)
+
+    def model(x: Tensor) -> Tensor:
+        return x @ weights
+
+    noise = torch.Generator().manual_seed(0)
+    found = PGD(steps=20)(model, x, criterion, Linf(2.0), generator=noise)
+    assert torch.equal(criterion.met(model(found.adversarial)), found.success)
+    before, after = criterion.score(model(x)), criterion.score(model(found.adversarial))
+    assert bool((after[~found.success] >= before[~found.success]).all())
+
+
+@every
 def test_rows_are_selected_in_order_and_as_often_as_named(criterion: Any) -> None:
     index = torch.tensor([2, 0, 2, 1])
     picked = criterion.select(index)

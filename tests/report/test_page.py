@@ -213,7 +213,9 @@ def test_the_page_is_whole_self_contained_and_escaped(tmp_path: Path) -> None:
 def test_names_from_data_are_shown_as_they_are(evil: str, tmp_path: Path) -> None:
     """In every column, on the page and on the terminal."""
     own = Metric(name=evil, kind="attacked", unit=evil, quantity=evil)
-    names = dict.fromkeys(("domain", "subject", "data", "perturbation", "method", "recipe", "versions"), evil)
+    names: dict[str, Any] = dict.fromkeys(
+        ("domain", "subject", "data", "perturbation", "method", "recipe", "versions"), evil
+    )
     everything = [
         row("attacked", 0.5, **names, norm=evil),
         row("attacked", 0.5, **names, metric=own),

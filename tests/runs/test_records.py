@@ -155,7 +155,8 @@ def test_an_absent_file_and_other_columns_are_named(tmp_path: Path) -> None:
         match="has a column 'mood' that is not known: it was written by a newer version.*evaluate",
     ):
         records.read(tmp_path / "newer.parquet")
-    for wrong in ([[1, 2]], [{"a": 1}], ["many"], [None]):
+    wrongs: list[Any] = [[[1, 2]], [{"a": 1}], ["many"], [None]]
+    for wrong in wrongs:
         records.to_frame([record()]).assign(n=wrong).to_parquet(tmp_path / "wrong.parquet")
         with pytest.raises(InvalidInput, match="wrong.parquet' holds a wrong row.*evaluate") as error:
             records.read(tmp_path / "wrong.parquet")
