@@ -5,17 +5,23 @@ radius attacks at 8/255, attacks for the nearest success in L2, and what the noi
 process time. A peer that is not installed is named and left out.
 
     python scripts/bench_attacks.py --images 512 --peers
+
+Peers import packages that their attacks do not need (drawing, model zoos); where these are not installed, empty ones stand in.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
 import torch
 from networks import conv
@@ -113,8 +119,15 @@ def peer(
     return Row(name, f"{figure:.4f}", counting.rows / len(x), seconds)
 
 
+def stand_in(*packages: str) -> None:
+    """Put empty packages in the place of those that are not installed."""
+    for package in packages:
+        if package not in sys.modules and find_spec(package) is None:
+            sys.modules[package] = MagicMock(__spec__=None)
+
+
 def fixed_peers(model: nn.Module, x: Tensor, y: Tensor) -> list[Row]:
-    """Measure PGD-20 of other libraries."""
+    """Measure FGSM and PGD-20 of other libraries, with the step size of ours."""
     rows: list[Row] = []
 
     def add(name: str, call: Callable[[nn.Module], Tensor]) -> None:
@@ -123,32 +136,46 @@ def fixed_peers(model: nn.Module, x: Tensor, y: Tensor) -> list[Row]:
     if find_spec("torchattacks"):
         import torchattacks
 
+        add("torchattacks FGSM", lambda m: torchattacks.FGSM(m, eps=EPS)(x, y))
         add("torchattacks PGD-20", lambda m: torchattacks.PGD(m, eps=EPS, alpha=EPS / 8, steps=20)(x, y))
     if find_spec("foolbox"):
         import foolbox
 
-        def through_foolbox(m: nn.Module) -> Tensor:
-            attack = foolbox.attacks.LinfPGD(steps=20, rel_stepsize=1 / 8)
-            shown: Tensor = attack(foolbox.PyTorchModel(m, bounds=(0, 1)), x, y, epsilons=EPS)[1]
+        def through_foolbox(attack: Any) -> Callable[[nn.Module], Tensor]:
+            def shown(m: nn.Module) -> Tensor:
+                found: Tensor = attack(foolbox.PyTorchModel(m.eval(), bounds=(0, 1)), x, y, epsilons=EPS)[1]
+                return found
+
             return shown
 
-        add("foolbox LinfPGD-20", through_foolbox)
+        add("foolbox FGSM", through_foolbox(foolbox.attacks.FGSM()))
+        add("foolbox LinfPGD-20", through_foolbox(foolbox.attacks.LinfPGD(steps=20, rel_stepsize=1 / 8)))
     if find_spec("adv_lib"):
         from adv_lib.attacks import pgd_linf
 
-        add("adv-lib PGD-20", lambda m: pgd_linf(m, x, y, ε=EPS, steps=20))
+        add("adv-lib PGD-20", lambda m: pgd_linf(m, x, y, ε=EPS, steps=20, relative_step_size=1 / 8))
     return rows
 
 
 def nearest_peers(model: nn.Module, x: Tensor, y: Tensor) -> list[Row]:
     """Measure DDN of other libraries."""
-    if not find_spec("adv_lib"):
-        return []
-    from adv_lib.attacks import ddn
+    rows: list[Row] = []
+    if find_spec("adv_lib"):
+        from adv_lib.attacks import ddn
 
-    return [
-        peer("adv-lib DDN-100", lambda m: ddn(m, x, y, steps=100, levels=None), model, x, y, nearest=True)
-    ]
+        for steps in (20, 100):
+            call = partial(ddn, inputs=x, labels=y, steps=steps, levels=None)
+            rows.append(peer(f"adv-lib DDN-{steps}", call, model, x, y, nearest=True))
+    if find_spec("foolbox"):
+        import foolbox
+
+        def through_foolbox(m: nn.Module) -> Tensor:
+            attack = foolbox.attacks.DDNAttack(steps=100)
+            found: Tensor = attack(foolbox.PyTorchModel(m.eval(), bounds=(0, 1)), x, y, epsilons=None)[1]
+            return found
+
+        rows.append(peer("foolbox DDN-100", through_foolbox, model, x, y, nearest=True))
+    return rows
 
 
 def show(console: Console, title: str, figure: str, rows: list[Row]) -> None:
@@ -188,6 +215,32 @@ def noise_share(model: nn.Module, x: Tensor, y: Tensor, console: Console) -> Non
     console.print(table)
 
 
+def by_queries(model: nn.Module, x: Tensor, y: Tensor, console: Console) -> None:
+    """Measure attacks by scores and by labels."""
+    near = Linf(EPS, clip=(0, 1))
+    rows = [
+        ours(f"random search, {budget} queries", RandomSearch(max_queries=budget), model, x, y, near)
+        for budget in (100, 1000)
+    ]
+    show(
+        console,
+        f"Linf 8/255 by scores, {len(x)} images that the net gets right",
+        "robust accuracy",
+        rows,
+    )
+    rows = [
+        ours(f"boundary, {budget} queries", Boundary(max_queries=budget), model, x, y, NEAREST)
+        for budget in (1000, 2500, 10_000)
+    ]
+    rows.append(ours("DDN-100", DDN(steps=100), model, x, y, NEAREST))
+    show(
+        console,
+        f"Nearest in L2 by labels, {len(x)} images that the net gets right",
+        "median distance",
+        rows,
+    )
+
+
 def main() -> None:
     """Run the measurement."""
     parser = argparse.ArgumentParser(
@@ -197,7 +250,14 @@ def main() -> None:
     parser.add_argument("--slow-images", type=int, default=64, help="for attacks by queries")
     parser.add_argument("--net", type=Path, help="file that keeps the trained net")
     parser.add_argument("--peers", action="store_true", help="measure other libraries too")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="leave out what takes long: attacks by queries, PGD-100, DDN-1000",
+    )
     given = parser.parse_args()
+    if given.peers:
+        stand_in("git", "requests", "torchvision", "visdom")
     torch.set_num_threads(1)
     console = Console()
     model = network(given.net)
@@ -216,7 +276,7 @@ def main() -> None:
             ("PGD-20, cross entropy", PGD(steps=20, loss=attacks.losses.cross_entropy)),
             ("FGSM, then PGD-20", InTurn((FGSM(), PGD(steps=20)))),
             ("PGD-100, five restarts", PGD(steps=100, restarts=5)),
-        )
+        )[: 4 if given.short else 5]
     ]
     if given.peers:
         rows += fixed_peers(model, x, y)
@@ -227,32 +287,14 @@ def main() -> None:
         right = model(x).argmax(1) == y
     x, y = x[right], y[right]
     rows = [
-        ours(
-            f"random search, {budget} queries", RandomSearch(max_queries=budget), model, x[few], y[few], near
-        )
-        for budget in (100, 1000)
+        ours(f"DDN-{steps}", DDN(steps=steps), model, x, y, NEAREST)
+        for steps in ((20, 100) if given.short else (20, 100, 1000))
     ]
-    show(
-        console,
-        f"Linf 8/255 by scores, {len(x[few])} images that the net gets right",
-        "robust accuracy",
-        rows,
-    )
-    rows = [ours(f"DDN-{steps}", DDN(steps=steps), model, x, y, NEAREST) for steps in (20, 100, 1000)]
     if given.peers:
         rows += nearest_peers(model, x, y)
     show(console, f"Nearest in L2, {len(x)} images that the net gets right", "median distance", rows)
-    rows = [
-        ours(f"boundary, {budget} queries", Boundary(max_queries=budget), model, x[few], y[few], NEAREST)
-        for budget in (1000, 2500, 10_000)
-    ]
-    rows.append(ours("DDN-100", DDN(steps=100), model, x[few], y[few], NEAREST))
-    show(
-        console,
-        f"Nearest in L2 by labels, {len(x[few])} images that the net gets right",
-        "median distance",
-        rows,
-    )
+    if not given.short:
+        by_queries(model, x[few], y[few], console)
 
 
 if __name__ == "__main__":

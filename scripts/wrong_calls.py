@@ -283,6 +283,9 @@ def _attacks() -> dict[str, Call]:
         "Transfer of no models": lambda: attacks.Transfer((), PGD()),
         "estimator of a module": lambda: attacks.estimator(good),
         "labels_only of a number": lambda: attacks.labels_only(_any(3)),
+        "labels_only of NaN": lambda: attacks.Boundary()(
+            attacks.labels_only(lambda x: good(x) * _NAN), _X, _Y, L2(1.0, clip=(0, 1))
+        ),
         "a curve of a radius": lambda: attacks.curve(good, _X, _Y, _any(0.1), PGD()),
         "a loss for a divergence": lambda: PGD(loss=losses.margin)(good, _X, Divergence(torch.zeros(2, 4)), Linf(0.1)),
         "seeds for another batch": lambda: PGD()(good, _X, _Y, Linf(0.1), generator=seeding.ExampleSeeds(_Y[:1])),
@@ -294,6 +297,11 @@ def _training() -> dict[str, Call]:
         given: dict[str, Any] = {"training": Training(epochs=1), "run": Run.scratch(), "seed": 0} | changes
         data = given.pop("data") if "data" in given else TensorData(x, y)
         return fit(nn.Linear(3, 4) if model is None else model, update, data, **given)
+
+    def resumed(training: Training, update: Any) -> object:
+        run = Run.scratch()
+        train(run=run)
+        return train(update=update, training=training, run=Run.scratch(run.path, resume=True))
 
     measure = Identity(domain="d", subject="s", data="d", seed=0, recipe="")
 
@@ -326,6 +334,11 @@ def _training() -> dict[str, Call]:
         "Descent, optimizer of a name": lambda: Descent(Standard(), optimizer=_any("adam")),
         "Descent, accumulate 0": lambda: Descent(Standard(), accumulate=0),
         "fit, more parts than examples": lambda: train(update=Descent(Standard(), accumulate=9)),
+        "fit, one example for batch norm": lambda: train(
+            nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), training=Training(epochs=1, batch_size=1)
+        ),
+        "fit, resumed with another batch_size": lambda: resumed(Training(epochs=1, batch_size=1), _PLAIN),
+        "fit, resumed with another optimiser": lambda: resumed(Training(epochs=1), Descent(Standard(), optimizer=SGD())),
         "AWP of an objective": lambda: AWP(_any(Standard())),
         "AWP, gamma -1": lambda: AWP(_PLAIN, gamma=-1),
         "Averaged, decay 2": lambda: Averaged(_PLAIN, decay=2),
