@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from robustsuite.report.figures import Figure
     from robustsuite.runs.records import Record
 
+    from .algorithms.car_dqn import CARDQN
+    from .algorithms.radial_dqn import RADIALDQN
     from .algorithms.sa_dqn import SADQN
     from .recipes.q_agent import QAgent
     from .regularizers import ConvexRegularizer, PGDRegularizer, SGLDRegularizer
     from .threat import scale
     from .training.learning import QLearning
+    from .training.replay import Prioritized
     from .training.robustness import Robustness
     from .training.validation import Validation
 
@@ -43,14 +46,17 @@ EVALUATIONS = (_evaluation_of,)
 FIGURES = (_figures,)
 
 __all__ = [
+    "CARDQN",
     "COMMANDS",
     "DEMO",
     "EVALUATIONS",
     "FIGURES",
+    "RADIALDQN",
     "RECIPES",
     "SADQN",
     "ConvexRegularizer",
     "PGDRegularizer",
+    "Prioritized",
     "QAgent",
     "QLearning",
     "Robustness",
@@ -62,11 +68,14 @@ __all__ = [
 __getattr__ = lazily.names(
     __name__,
     **{
+        "algorithms.car_dqn": "CARDQN",
+        "algorithms.radial_dqn": "RADIALDQN",
         "algorithms.sa_dqn": "SADQN",
         "recipes.q_agent": "QAgent",
         "regularizers": "ConvexRegularizer PGDRegularizer SGLDRegularizer",
         "threat.scale": "",
         "training.learning": "QLearning",
+        "training.replay": "Prioritized",
         "training.robustness": "Robustness",
         "training.validation": "Validation",
     },

@@ -210,6 +210,11 @@ class Robust(BaseAlgorithm):
             env = state.restore_normalizer(env, self._normalizer)
         super().set_env(env, force_reset)
 
+    @property
+    def policy_name(self) -> str | None:
+        """The name by which the policy is asked for; None: it has none."""
+        return next((name for name, kind in self.POLICIES.items() if self.policy_class is kind), None)
+
     def setting(self, name: str) -> Any:
         """Give a setting as the constructor takes it."""
         if name == "stats_window_size":

@@ -22,14 +22,13 @@ class SADQN(ValueBased):
     Source: Zhang et al. 2020 (SA-MDP), section 3.4, equation (10).
 
     Note:
-        The hinge is per sample (the reference's PGD form clamps the batch's sum once).
+        The hinge is per sample (the reference's PGD form clamps the batch's sum once), and its mean goes by the weights of
+        importance. Its runs on Atari: one frame, dueling (convex), prioritised replay with alpha .5 and beta .4 to 1.
 
     Args:
-        policy, env: as for `stable_baselines3.DQN`; `env` may also be a gymnasium id.
-        robustness: what is added to DQN; the default adds nothing. See `Robustness`.
-        dqn: keywords of `stable_baselines3.DQN`, by name.
+        policy, env, robustness, double, dueling, prioritized, dqn: as for `ValueBased`.
 
-    Learning takes one torch thread (see `learn`). Saving: `save` writes weights and settings as safetensors with JSON, and
+    Saving: `save` writes weights and settings as safetensors with JSON, and
     `load` reads them; neither runs code that the file brings. Archives of stable-baselines3 are opened by
     ``load(path, trust=True)`` alone.
 

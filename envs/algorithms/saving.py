@@ -55,7 +55,7 @@ def pack(agent: Robust, *, without: Iterable[str] = ()) -> Checkpoint:
     for name in without:
         if name not in named:
             raise InvalidInput(f"exclude names {name!r}; expected some of {', '.join(named)}")
-    policy = next((name for name, kind in agent.POLICIES.items() if agent.policy_class is kind), None)
+    policy = agent.policy_name
     if policy is None:
         raise InvalidInput(
             f"policy is {described(agent.policy_class)}; expected {' or '.join(agent.POLICIES)}"

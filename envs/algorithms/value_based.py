@@ -22,10 +22,15 @@ from stable_baselines3.dqn.policies import CnnPolicy, MlpPolicy, MultiInputPolic
 from torch import Tensor, nn
 from torch.nn import functional
 
+from robustsuite.arguments import check_flags, check_kind, check_number, described
+from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Region
 
 from ..policies import QFunction
 from ..regularizers import Quantity
+from ..training.replay import Prioritized, PrioritizedReplayBuffer, PrioritizedSamples
+from ..training.robustness import Robustness
+from .dueling import DUELING
 from .robust import Replaying
 
 
@@ -60,7 +65,18 @@ class Batch:
 class ValueBased(Replaying, DQN):
     """stable-baselines3's DQN with a loss of TD error and worst case. See `Batch`, `worst`, `total`.
 
-    Targets and exploration use clean observations.
+    Targets and exploration use clean observations. Learning takes one torch thread (see `learn`).
+
+    Args:
+        policy, env: as for `stable_baselines3.DQN`; `env` may also be a gymnasium id.
+        robustness: what is added to DQN; the default adds nothing. See `Robustness`.
+        double: whether the online network chooses the action whose target value counts. Source: van Hasselt et al. 2016.
+        dueling: whether the last hidden layer splits into a value and advantages. See `policies.networks.Dueling`.
+        prioritized: how replay goes by priorities; None: uniformly. See `Prioritized`.
+        dqn: keywords of `stable_baselines3.DQN`, by name.
+
+    Raises:
+        InvalidInput: see `Robust`; or prioritised replay with n_steps, a Dict of observations or a buffer of its own.
     """
 
     DISCRETE: ClassVar[bool] = True
@@ -85,9 +101,50 @@ class ValueBased(Replaying, DQN):
             "exploration_final_eps",
             "exploration_fraction",
         ),
-        "max_grad_norm",
+        *("max_grad_norm", "double", "dueling"),
     )
+    VALUES: ClassVar[tuple[str, ...]] = (*Replaying.VALUES, "prioritized")
     COUNTERS: ClassVar[tuple[str, ...]] = (*Replaying.COUNTERS, "_n_calls", "exploration_rate")
+
+    def __init__(
+        self,
+        policy: str | type[BasePolicy],
+        env: Any,
+        *,
+        robustness: Robustness | None = None,
+        double: bool = False,
+        dueling: bool = False,
+        prioritized: Prioritized | None = None,
+        **dqn: Any,
+    ) -> None:
+        self.double, self.dueling, self.prioritized = double, dueling, prioritized
+        check_flags(self, "double", "dueling")
+        if prioritized is not None:
+            check_kind(prioritized, Prioritized, "prioritized", "a Prioritized(alpha=0.5)")
+            dqn = self._with_priorities(prioritized, dqn)
+        if dueling:
+            if not isinstance(policy, str) or policy not in self.POLICIES:
+                raise InvalidInput(
+                    f"policy is {described(policy)} with dueling=True; expected a name: {', '.join(DUELING)}"
+                )
+            policy = DUELING[policy]
+        super().__init__(policy, env, robustness=robustness, **dqn)
+
+    @staticmethod
+    def _with_priorities(prioritized: Prioritized, dqn: Mapping[str, Any]) -> dict[str, Any]:
+        for name, plain in (("n_steps", 1), ("replay_buffer_class", None), ("optimize_memory_usage", False)):
+            if dqn.get(name, plain) != plain:
+                raise InvalidInput(
+                    f"{name} is {described(dqn[name])} with prioritized replay; expected {plain}"
+                )
+        own = {"alpha": prioritized.alpha, "floor": prioritized.floor}
+        return {**dqn, "replay_buffer_class": PrioritizedReplayBuffer, "replay_buffer_kwargs": own}
+
+    @property
+    def policy_name(self) -> str | None:
+        """The name by which the policy is asked for; None: it has none."""
+        own = {kind: name for name, kind in (DUELING if self.dueling else self.POLICIES).items()}
+        return own.get(self.policy_class)
 
     @abstractmethod
     def worst(self, batch: Batch, region: Any, share: float) -> Float[Tensor, ""]:
@@ -127,7 +184,7 @@ class ValueBased(Replaying, DQN):
         self._update_learning_rate(self.policy.optimizer)
         totals = np.zeros(3)
         for _ in range(gradient_steps):
-            data = self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+            data = self._sample(batch_size)
             batch = self._batch(data)
             td = self._td(batch)
             terms = [self.finite(td, "TD loss")] * 2  # before the worst case, which may attack the network
@@ -137,6 +194,10 @@ class ValueBased(Replaying, DQN):
                 loss = self.total(td, worst)
                 terms = [self.finite(loss, "loss"), terms[1], self.finite(worst, "worst case")]
             totals[: len(terms)] += terms
+            if isinstance(data, PrioritizedSamples):
+                assert isinstance(self.replay_buffer, PrioritizedReplayBuffer)
+                errors = (batch.taken.detach() - batch.targets).cpu().numpy()
+                self.replay_buffer.update(data.places, errors)
             self.policy.optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
@@ -151,10 +212,23 @@ class ValueBased(Replaying, DQN):
             self.logger.record("train/worst_case", worst_mean)
             self.logger.record("train/radius_share", share)
 
+    def _sample(self, batch_size: int) -> Any:
+        if self.prioritized is None:
+            assert self.replay_buffer is not None
+            return self.replay_buffer.sample(batch_size, env=self._vec_normalize_env)
+        assert isinstance(self.replay_buffer, PrioritizedReplayBuffer)
+        beta = self.prioritized.beta(self.num_timesteps)
+        return self.replay_buffer.sample(batch_size, env=self._vec_normalize_env, beta=beta)
+
     def _batch(self, data: Any) -> Batch:
         discounts = data.discounts if data.discounts is not None else self.gamma
         with torch.no_grad():
-            next_values = self.q_net_target(data.next_observations).amax(1, keepdim=True)
+            next_values = self.q_net_target(data.next_observations)
+            if self.double:
+                chosen = self.q_net(data.next_observations).argmax(1, keepdim=True)
+                next_values = next_values.gather(1, chosen)
+            else:
+                next_values = next_values.amax(1, keepdim=True)
             targets = data.rewards + (1 - data.dones) * discounts * next_values
         shown = data.observations
         if isinstance(shown, dict):
@@ -163,7 +237,11 @@ class ValueBased(Replaying, DQN):
             states = shown.float() / self._input_scale if self._input_scale != 1 else shown.float()
             values = self.q_function(states)
         return Batch(
-            states=states, actions=data.actions.long().squeeze(1), targets=targets.squeeze(1), values=values
+            states=states,
+            actions=data.actions.long().squeeze(1),
+            targets=targets.squeeze(1),
+            values=values,
+            weights=data.weights if isinstance(data, PrioritizedSamples) else None,
         )
 
     def _td(self, batch: Batch) -> Float[Tensor, ""]:
@@ -173,3 +251,19 @@ class ValueBased(Replaying, DQN):
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "q_function"]
+
+
+class MixedLoss(ValueBased):
+    """Algorithms whose worst case takes the place of a part of the TD loss: ``(1 - kappa) TD + kappa worst``.
+
+    Raises:
+        InvalidInput: see `ValueBased`; or kappa above 1.
+    """
+
+    def _setup_model(self) -> None:
+        check_number("kappa", self.robustness.kappa, least=0, most=1)
+        super()._setup_model()
+
+    def total(self, td: Float[Tensor, ""], worst: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """See `ValueBased.total`."""
+        return (1 - self.robustness.kappa) * td + self.robustness.kappa * worst

@@ -16,7 +16,7 @@ from ..preprocessing import Normalizer, Pixels
 from .agent import Agent
 from .continuous import Deterministic, Gaussian
 from .critics import ActionCritic, StateCritic
-from .networks import ACTIVATIONS, MLP, NatureCNN, Network
+from .networks import ACTIVATIONS, MLP, Dueling, NatureCNN, Network
 from .q_function import QFunction
 
 if TYPE_CHECKING:
@@ -137,7 +137,10 @@ def copied(
     layers = [layer for layer in layers if not isinstance(layer, nn.Flatten | nn.Identity)]
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-    if convolutions and len(linear) == 2:
+    dueling = any(isinstance(layer, Dueling) for layer in module.modules())
+    if dueling:
+        network = _dueling(linear, convolutions, layers)
+    elif convolutions and len(linear) == 2:
         first = convolutions[0]
         network = NatureCNN(actions=linear[1].out_features, channels=first.in_channels).build()
     else:
@@ -164,6 +167,28 @@ def copied(
         if inputs is not None:
             _take_actions(network, inputs)
     return network.to(given[0].device)
+
+
+def _dueling(linear: list[nn.Linear], convolutions: list[nn.Conv2d], layers: list[nn.Module]) -> Network:
+    """Build a network for the layers of one whose last four are those of a `Dueling`.
+
+    Raises:
+        InvalidInput: a hidden layer after convolutions, or another activation than one of the suite's.
+    """
+    *hidden, own, _, _, last = linear
+    if convolutions and not hidden:
+        return NatureCNN(
+            actions=last.out_features, channels=convolutions[0].in_channels, dueling=True
+        ).build()
+    between = {type(layer) for layer in layers} - {nn.Linear}
+    names = [name for name, kind in ACTIVATIONS.items() if between <= {kind}]
+    if convolutions or not names:
+        raise InvalidInput(
+            "the dueling network is of other layers than the suite's; expected Linear with ReLU or with Tanh between them"
+        )
+    widths = (layer.out_features for layer in (*hidden, own))
+    sizes = ((*hidden, own)[0].in_features, *widths, last.out_features)
+    return MLP(sizes=sizes, activation=names[0], dueling=True).build()
 
 
 def _take_actions(network: Network, space: spaces.Space[Any]) -> None:

@@ -1,6 +1,6 @@
 """Regularisers of robust reinforcement learning: what may move (`quantities`), and who solves for the worst (`solvers`)."""
 
-from .quantities import ActionShift, BellmanError, GaussianShift, Margin, Quantity
+from .quantities import ActionShift, BellmanError, GaussianShift, Margin, Quantity, RadialOverlap
 from .solvers import ConvexRegularizer, PGDRegularizer, Regularizer, SGLDRegularizer
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Margin",
     "PGDRegularizer",
     "Quantity",
+    "RadialOverlap",
     "Regularizer",
     "SGLDRegularizer",
 ]

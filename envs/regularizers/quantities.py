@@ -157,6 +157,38 @@ class BellmanError:
         return BellmanError(self.actions[index], self.targets[index], self.count)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RadialOverlap:
+    """``sum_a gap_a max(0, Q(s^, a) - Q(s^, taken) + gap_a / 2)``: how far worse actions reach up to the one taken.
+
+    Bounded from above it takes the upper bound of each action and the lower bound of the one taken apart, as published.
+
+    Args:
+        actions: taken at each state, shape (batch,).
+        gaps: how much worse each action is at the true state, >= 0, without gradient, shape (batch, actions).
+
+    Source: Oikarinen et al. 2021 (RADIAL-RL), section 4 (approach 2).
+    """
+
+    actions: Int[Tensor, " batch"]
+    gaps: Float[Tensor, "batch actions"]
+    objective: Any = field(default=None, init=False)
+    lower_only: bool = field(default=False, init=False)
+
+    def value(self, outputs: Float[Tensor, "batch actions"]) -> Float[Tensor, " batch"]:
+        return self._overlap(outputs, outputs)
+
+    def above(self, found: Bounds) -> Float[Tensor, " batch"]:
+        return self._overlap(found.lower, found.upper)
+
+    def select(self, index: Tensor) -> RadialOverlap:
+        return RadialOverlap(self.actions[index], self.gaps[index])
+
+    def _overlap(self, lower: Tensor, upper: Tensor) -> Tensor:
+        taken = lower.gather(1, self.actions.unsqueeze(1))
+        return (self.gaps * (upper - taken + self.gaps / 2).clamp(min=0)).sum(1)
+
+
 def _farthest(found: Bounds, point: Tensor) -> Tensor:
     """Give the largest distance of a number between the bounds to a point."""
     return torch.maximum(found.upper - point, point - found.lower)

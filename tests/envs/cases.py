@@ -9,7 +9,10 @@ from typing import Any
 import torch
 
 from robustsuite.envs import scale
+from robustsuite.envs.algorithms.car_dqn import CARDQN
+from robustsuite.envs.algorithms.radial_dqn import RADIALDQN
 from robustsuite.envs.algorithms.sa_dqn import SADQN
+from robustsuite.envs.algorithms.value_based import ValueBased
 from robustsuite.envs.attacks import (
     Adversary,
     CriticAttack,
@@ -43,10 +46,12 @@ class Algorithm:
     """An algorithm with the settings of a tiny real run."""
 
     name: str
-    make: type[SADQN]
+    make: type[ValueBased]
     robustness: Robustness
 
-    def build(self, env: Any = "CartPole-v1", *, robustness: Robustness | None = None, **dqn: Any) -> SADQN:
+    def build(
+        self, env: Any = "CartPole-v1", *, robustness: Robustness | None = None, **dqn: Any
+    ) -> ValueBased:
         settings: dict[str, Any] = {
             "learning_starts": 32,
             "train_freq": 8,
@@ -74,6 +79,8 @@ ALGORITHMS = [
     Algorithm("sa-dqn, crown-ibp", SADQN, _robustness(ConvexRegularizer(beta=Constant(1.0)))),
     Algorithm("sa-dqn, mixed", SADQN, _robustness(ConvexRegularizer())),
     Algorithm("sa-dqn, pgd", SADQN, _robustness(PGDRegularizer(steps=3))),
+    Algorithm("car-dqn", CARDQN, _robustness(ConvexRegularizer(beta=Constant(0.0)))),
+    Algorithm("radial-dqn", RADIALDQN, _robustness(ConvexRegularizer(beta=Constant(0.0)))),
 ]
 
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from robustsuite.envs import RECIPES
-from robustsuite.envs.algorithms.sa_dqn import SADQN
+from robustsuite.envs.algorithms.value_based import ValueBased
 from robustsuite.envs.policies import agent as agents
 from robustsuite.envs.recipes.q_agent import QAgent
 from robustsuite.envs.training import resume
@@ -52,7 +52,7 @@ def test_everything_comes_back(case: Algorithm, tmp_path: Path) -> None:
     checkpoints.save(tmp_path / "state", tensors=saved.tensors, state=saved.state)
     loaded = checkpoints.load(tmp_path / "state")
 
-    def restored() -> SADQN:
+    def restored() -> ValueBased:
         fresh = case.build(seed=1)
         resume.restore(fresh, loaded)
         return fresh

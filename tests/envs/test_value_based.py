@@ -1,4 +1,4 @@
-"""SADQN is a stable-baselines3 algorithm: tiny real runs, and what it must share with its parent."""
+"""DQN and its robust kin are stable-baselines3 algorithms: tiny real runs, and what they must share with their parent."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecNormalize
 
-from robustsuite.envs import SADQN
-from robustsuite.envs.regularizers import ConvexRegularizer, Margin
+from robustsuite.envs.algorithms.value_based import ValueBased
 from robustsuite.errors import TrainingDiverged
 from robustsuite.perturbations import Linf
-from robustsuite.training import Constant, Linear
+from robustsuite.training import Linear
 
 from .cases import ALGORITHMS, Algorithm
 
@@ -91,7 +90,7 @@ def test_learns_on_normalised_observations(case: Algorithm) -> None:
 def test_saves_and_loads_with_its_settings(case: Algorithm, tmp_path: Path) -> None:
     agent = case.build().learn(300)
     agent.save(tmp_path / "agent.zip")
-    again = SADQN.load(tmp_path / "agent.zip", env=gym.make("CartPole-v1"), device="cpu")
+    again = case.make.load(tmp_path / "agent.zip", env=gym.make("CartPole-v1"), device="cpu")
     assert again.robustness == case.robustness
     assert torch.equal(weights(agent), weights(again))
     observation = np.zeros(4, dtype=np.float32)
@@ -110,26 +109,14 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_term(case: Algorithm) -> 
         agent.train(1, 16)
 
 
-def test_regularised_agents_have_larger_worst_margins(case: Algorithm) -> None:
-    @torch.no_grad()
-    def margin(agent: SADQN) -> float:
-        assert agent.replay_buffer is not None
-        states = torch.from_numpy(agent.replay_buffer.observations[:200, 0]).float()
-        q = agent.q_function
-        return float(
-            -ConvexRegularizer(beta=Constant(1.0))
-            .worst(
-                q,
-                Margin(q.act(states), q.actions),
-                case.robustness.perturbation.around(states),
-                ramp=1.0,
-                generator=agent.adversary_generator,
-            )
-            .mean()
-        )
+def test_what_is_penalised_gets_smaller(case: Algorithm) -> None:
+    def penalty(agent: ValueBased) -> float:
+        np.random.seed(0)
+        batch = agent._batch(agent._sample(256))
+        return float(agent.worst(batch, strong.perturbation.around(batch.states), 1.0).detach())
 
-    strong = replace(case.robustness, kappa=2.0, ramp=Linear(begin=0.0, length=200))
+    strong = replace(case.robustness, kappa=1.0, ramp=Linear(begin=0.0, length=200))
     settings = {"learning_rate": 1e-3, "gradient_steps": 4}
     robust = case.build(robustness=strong, **settings).learn(400)
     ordinary = case.build(robustness=replace(strong, kappa=0.0), **settings).learn(400)
-    assert margin(robust) > margin(ordinary)
+    assert penalty(robust) < penalty(ordinary)
