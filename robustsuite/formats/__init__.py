@@ -9,13 +9,13 @@
 
 from robustsuite.formats.instances import Instance, read_instances
 from robustsuite.formats.onnx import OnnxNetwork, load_onnx
-from robustsuite.formats.unsafe_set import Box, Case, Inequality, UnsafeSet
+from robustsuite.formats.unsafe_set import Case, Inequality, InputBox, UnsafeSet
 from robustsuite.formats.vnnlib import load_vnnlib, parse_vnnlib
 
 __all__ = [
-    "Box",
     "Case",
     "Inequality",
+    "InputBox",
     "Instance",
     "OnnxNetwork",
     "UnsafeSet",

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from robustsuite.errors import InvalidInput
-from robustsuite.formats import Box, Case, exact
+from robustsuite.formats import Case, InputBox, exact
 
 Network = Callable[[Tensor], Tensor]
 """Maps one input, shape (inputs,), to its output, shape (outputs,)."""
@@ -51,7 +51,7 @@ class Counterexample:
     decimals: tuple[str, ...]
 
 
-def around(box: Box, like: Tensor) -> tuple[Tensor, Tensor]:
+def around(box: InputBox, like: Tensor) -> tuple[Tensor, Tensor]:
     """Give the ends of the least box of floating-point numbers that holds a box, shapes (inputs,).
 
     Raises:
@@ -67,7 +67,7 @@ def around(box: Box, like: Tensor) -> tuple[Tensor, Tensor]:
     return exact.rounded(box.lower, like, up=False), exact.rounded(box.upper, like, up=True)
 
 
-def within(box: Box, like: Tensor) -> Inside | None:
+def within(box: InputBox, like: Tensor) -> Inside | None:
     """Give what the network can take of a box; None where the only value of an input is no decimal, as 1/3."""
     lower, upper = exact.rounded(box.lower, like, up=True), exact.rounded(box.upper, like, up=False)
     above, below = (torch.full_like(lower, end) for end in (torch.inf, -torch.inf))
@@ -133,7 +133,7 @@ def shortened(values: Tensor) -> tuple[str, ...]:
     return tuple(f"{value:.{digits}g}" for value in values.tolist())
 
 
-def _decimal_and_nearest(box: Box, number: int, like: Tensor) -> tuple[Fraction, float] | None:
+def _decimal_and_nearest(box: InputBox, number: int, like: Tensor) -> tuple[Fraction, float] | None:
     for value in exact.decimals_between(box.lower[number], box.upper[number]):
         below, above = (exact.rounded([value], like, up=up).item() for up in (False, True))
         down, up = abs(value - Fraction(below)), abs(value - Fraction(above))

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from robustsuite import bounds, seeding
 from robustsuite.bounds import Graph
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.formats import Box, Case, OnnxNetwork, UnsafeSet, counterexamples
+from robustsuite.formats import Case, InputBox, OnnxNetwork, UnsafeSet, counterexamples
 from robustsuite.formats.conditions import Rows, rows_of
 from robustsuite.formats.instances import MAX_TIMEOUT
 from robustsuite.perturbations import BoxRegion
@@ -175,7 +175,7 @@ class _Flat(nn.Module):
 
 
 def _by_box(cases: tuple[Case, ...]) -> list[list[Case]]:
-    groups: dict[Box, list[Case]] = {}  # by identity: equal boxes are the same
+    groups: dict[InputBox, list[Case]] = {}  # by identity: equal boxes are the same
     for case in cases:
         groups.setdefault(case.box, []).append(case)
     return list(groups.values())

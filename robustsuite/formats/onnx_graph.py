@@ -38,7 +38,7 @@ _LARGEST = 2**31
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class OnnxStep:
     """One operator: `function` called with `arguments` and `attributes` gives `outputs` ("" where none takes it)."""
 
     function: Callable[..., Tensor | tuple[Tensor, ...]]
@@ -60,7 +60,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Program:
+class OnnxProgram:
     """A compiled graph.
 
     Attributes:
@@ -73,13 +73,13 @@ class Program:
 
     source: str
     example: Tensor
-    steps: tuple[Step, ...]
+    steps: tuple[OnnxStep, ...]
     output: str
     weights: Mapping[str, Tensor]
     cancelling: str | None
 
 
-def compile_graph(model: onnx.ModelProto) -> Program:
+def compile_graph(model: onnx.ModelProto) -> OnnxProgram:
     """Compile the graph of a model with one input and one output; free axes of the input are 1.
 
     Raises:
@@ -147,7 +147,7 @@ class _Compiler:
         self._known: dict[str, Static] = {}
         self._live: dict[str, Tensor] = {self._source: self._zeros}
         self._missing: dict[str, str] = {}  # outputs that no function gives, with the line that refuses them
-        self._steps: list[Step] = []
+        self._steps: list[OnnxStep] = []
         self._weights: dict[str, Tensor] = {}
         self._cancelling: str | None = None
         for initializer in graph.initializer:
@@ -166,7 +166,7 @@ class _Compiler:
         else:
             self._fold(node)
 
-    def finish(self) -> Program:
+    def finish(self) -> OnnxProgram:
         output = self._graph.output[0].name
         if output in self._missing:
             raise UnsupportedOperator(self._missing[output])
@@ -178,7 +178,9 @@ class _Compiler:
                 f"the network's output '{output}' is {str(self._live[output].dtype).removeprefix('torch.')}; "
                 "expected float32 or float64; cast it"
             )
-        return Program(self._source, self._zeros, tuple(self._steps), output, self._weights, self._cancelling)
+        return OnnxProgram(
+            self._source, self._zeros, tuple(self._steps), output, self._weights, self._cancelling
+        )
 
     def _once(self, name: str) -> None:
         if any(name in names for names in (self._known, self._live, self._missing)):
@@ -221,7 +223,7 @@ class _Compiler:
         ):
             # Follows the network where it is moved to another dtype.
             arguments.append(self._source)
-        step = Step(
+        step = OnnxStep(
             operator.of(self._version),
             tuple(arguments),
             attributes,
@@ -235,7 +237,7 @@ class _Compiler:
         self._steps.append(step)
 
     def _refuse_later(
-        self, node: onnx.NodeProto, schema: onnx.defs.OpSchema, step: Step, found: Mapping[str, Tensor]
+        self, node: onnx.NodeProto, schema: onnx.defs.OpSchema, step: OnnxStep, found: Mapping[str, Tensor]
     ) -> None:
         """Note outputs that the importer does not give, to be refused where they are used."""
         for place, name in enumerate(step.outputs):
@@ -293,12 +295,12 @@ class _Compiler:
         ]
         check_types(node, schema, operator, arguments)
         outputs = tuple(str(place) for place in range(len(node.output)))
-        step = Step(operator.of(self._version), (), attributes, outputs)
+        step = OnnxStep(operator.of(self._version), (), attributes, outputs)
         found = _called(node, lambda: _apply(step, arguments))
         return [found[name].numpy() for name in outputs if name in found]
 
 
-def _apply(step: Step, arguments: list[Tensor | Static | None]) -> dict[str, Tensor]:
+def _apply(step: OnnxStep, arguments: list[Tensor | Static | None]) -> dict[str, Tensor]:
     result = step.function(*arguments, **step.attributes)
     return dict(zip(step.outputs, result if isinstance(result, tuple) else (result,), strict=False))
 

@@ -33,7 +33,7 @@ class Inequality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Box:
+class InputBox:
     """An interval for each input; it holds at least one point of real numbers.
 
     Attributes:
@@ -69,7 +69,7 @@ class Case:
         conditions: of the outputs, or of several variables; empty where every input of the box is unsafe.
     """
 
-    box: Box
+    box: InputBox
     conditions: tuple[Inequality, ...]
 
     def holds(self, x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:

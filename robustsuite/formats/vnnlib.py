@@ -19,7 +19,7 @@ from pathlib import Path
 
 from robustsuite.errors import InvalidInput
 from robustsuite.formats import compressed
-from robustsuite.formats.unsafe_set import Box, Case, Inequality, UnsafeSet
+from robustsuite.formats.unsafe_set import Case, Inequality, InputBox, UnsafeSet
 
 MAX_CASES = 100_000
 """So many cases the disjunctions of a file may multiply out to."""
@@ -320,9 +320,11 @@ class _Boxes:
     inputs: int
     lower: dict[int, _End] = field(default_factory=dict)
     upper: dict[int, _End] = field(default_factory=dict)
-    made: dict[tuple[tuple[int, _End | None, _End | None], ...], Box | None] = field(default_factory=dict)
+    made: dict[tuple[tuple[int, _End | None, _End | None], ...], InputBox | None] = field(
+        default_factory=dict
+    )
 
-    def cut(self, atoms: list[Inequality]) -> Box | None:
+    def cut(self, atoms: list[Inequality]) -> InputBox | None:
         """Give the box within further bounds, the same one for the same bounds; None where it is empty.
 
         Raises:
@@ -338,7 +340,7 @@ class _Boxes:
             self.made[key] = self._box(self.lower | lower, self.upper | upper)
         return self.made[key]
 
-    def _box(self, lower: dict[int, _End], upper: dict[int, _End]) -> Box | None:
+    def _box(self, lower: dict[int, _End], upper: dict[int, _End]) -> InputBox | None:
         for i in range(self.inputs):
             if i not in lower or i not in upper:
                 raise InvalidInput(
@@ -349,7 +351,7 @@ class _Boxes:
             if low > high or (low == high and (open_ or not closed)):
                 return None
         order = range(self.inputs)
-        return Box(
+        return InputBox(
             lower=tuple(lower[i][0] for i in order),
             upper=tuple(upper[i][0] for i in order),
             open_below=frozenset(i for i in order if lower[i][1]),

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from robustsuite import bounds
 from robustsuite.commands.deciding import decide_files
 from robustsuite.errors import InvalidInput, UnsupportedOperator
-from robustsuite.formats import Box, OnnxNetwork, exact, parse_vnnlib
+from robustsuite.formats import InputBox, OnnxNetwork, exact, parse_vnnlib
 from robustsuite.formats.counterexamples import Network, within
 from robustsuite.formats.decision import Decision, Result, decide
 from robustsuite.formats.reference import onnxruntime_of
@@ -250,7 +250,7 @@ def test_an_input_that_is_fixed_is_decided_on_the_edge() -> None:
 
 def test_what_is_inside_of_a_box() -> None:
     like = torch.zeros(())
-    box = Box(
+    box = InputBox(
         lower=(Fraction(1, 10), Fraction(0), Fraction(1, 10)),
         upper=(Fraction(1), Fraction(1), Fraction(1, 10)),
         open_below=frozenset({1}),

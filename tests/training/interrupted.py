@@ -1,18 +1,16 @@
-"""A training that may kill its process: ``python -m tests.training.interrupted FOLDER STEP``.
+"""A training that may kill its process.
 
-STEP is the update before which the process gets SIGKILL; -1 for none. With a checkpoint in FOLDER it resumes.
+With a checkpoint in the folder it resumes. `step` is the update before which the process gets SIGKILL; -1 for none.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from torch import nn
 
 from robustsuite import Linf
@@ -75,8 +73,3 @@ def main(folder: Path, step: int = -1) -> None:
         validate=lambda model: float((model(x).argmax(1) == y).float().mean()),
     )
     run.close()
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -67,7 +67,14 @@ def _fit(
 
 
 def _train_elsewhere(folder: Path, kill_before: int) -> int:
-    command = [sys.executable, "-m", "tests.training.interrupted", str(folder), str(kill_before)]
+    # Imported, not run as a script: a checkpoint names the classes of its training by their module.
+    code = f"""
+import pathlib, torch
+from tests.training import interrupted
+torch.set_num_threads(1)
+interrupted.main(pathlib.Path({str(folder)!r}), {kill_before})
+"""
+    command = [sys.executable, "-c", code]
     return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, timeout=120).returncode
 
 

@@ -64,7 +64,3 @@ class Planes:
             columns(self.upper_slope),
             function(self.upper_constant),
         )
-
-    def unsqueezed(self) -> Planes:
-        """Append an axis of size 1 to the shape."""
-        return self.mapped(lambda t: t.unsqueeze(-1))
