@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from robustsuite import bounds
 from robustsuite.errors import InvalidInput, RobustsuiteError, UnboundedOutput, UnsupportedOperator
-from robustsuite.perturbations import L1, L2, Box, Linf
+from robustsuite.perturbations import L1, L2, Box, BoxRegion, Linf
 
 from .cases import METHODS, Applied
 from .search import assert_encloses, extremes
@@ -544,6 +544,18 @@ def test_logits_without_room_for_their_differences_are_refused() -> None:
     for method in METHODS:
         with pytest.raises(UnboundedOutput, match="no room"):
             method.call(net, Linf(0.1).around(x))
+
+
+def test_a_weight_that_may_take_nearly_all_keeps_its_least_value() -> None:
+    """The sum without it was all rounding: softmax of a logit in [0, 13] beside one of 0 was bounded by .595 from below."""
+    top = torch.linspace(5.0, 14.0, 1001).unsqueeze(1)
+    upper = torch.cat([top, torch.zeros_like(top)], 1)
+    region = BoxRegion(upper / 2, torch.zeros_like(upper), upper)
+    for function in (Applied(lambda x: x.softmax(1)), Applied(lambda x: x.log_softmax(1).exp())):
+        net, strict = (bounds.trace(function, torch.zeros(1, 2), sound=sound) for sound in (False, True))
+        for found in (*(method.call(net, region) for method in METHODS), bounds.crown_ibp(strict, region)):
+            assert bool((found.lower[:, 0] <= 0.5 + 1e-6).all())
+            assert bool((found.upper[:, 1] >= 0.5 - 1e-6).all())
 
 
 def test_autocast_is_refused() -> None:

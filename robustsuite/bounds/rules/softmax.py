@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from robustsuite.bounds.forms.bounds import Bounds
+from robustsuite.bounds.operations import Refine
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations import functions
 from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
@@ -32,26 +34,19 @@ _LOST = 0.05  # of a logit, by rounding
 def softmax(g: Program, x: Ref, dim: int) -> Ref:
     """Give the softmax over `dim`: exp(x - log-sum-exp(x)).
 
-    Source: Wei et al. 2023 (2303.01713), section 3 for the composition; equation 5 for the interval: each logit at one
-    end, the others at the opposite one.
+    Source: Wei et al. 2023 (2303.01713), section 3.
     """
     axis = dim % len(x.shape)
-
-    def exact(inputs: Sequence[Bounds]) -> Bounds:
-        low, high = inputs[0].lower, inputs[0].upper
-        ends = []
-        for mine, others in ((low, high), (high, low)):
-            # 1 / (1 + sum over j != i of exp(others_j - mine_i)), with the sum over all j less the own term.
-            everything = others.logsumexp(axis + 1, keepdim=True)
-            rest = everything + torch.log1p(-(others - everything).exp().clamp(max=1 - 1e-6))
-            ends.append((mine - rest).sigmoid())
-        slack = 64 * torch.finfo(low.dtype).eps
-        return Bounds(
-            (ends[0] * (1 - slack) - 1e-6).clamp(min=0), (ends[1] * (1 + slack) + 1e-6).clamp(max=1)
-        )
-
     logarithms = log_softmax(g, x, axis)
-    weights = g.emit(Unary(functions.EXP), logarithms, shape=x.shape, refine=exact, refine_from=[x])
+    if g.sound:  # what rounding adds to the logarithms does not take the weights out of their range
+        exact = _shares(axis, sound=True)
+
+        def between(inputs: Sequence[Bounds]) -> Bounds:
+            return exact(inputs).mapped(torch.exp)
+
+        weights = g.emit(Unary(functions.EXP), logarithms, shape=x.shape, refine=between, refine_from=[x])
+    else:
+        weights = g.emit(Unary(functions.EXP), logarithms, shape=x.shape)
     if axis == len(x.shape) - 1:
         g.convex_weights.add(weights.index)
     return weights
@@ -66,9 +61,50 @@ def log_sum_exp(g: Program, x: Ref, dims: Sequence[int] | int, keepdim: bool = F
 
 
 def log_softmax(g: Program, x: Ref, dim: int) -> Ref:
-    """Give x less its log-sum-exp over `dim`."""
+    """Give x less its log-sum-exp over `dim`.
+
+    Source: Wei et al. 2023 (2303.01713), equation 5, for the interval: each logit at one end, the others at the opposite
+    one.
+    """
     axis = dim % len(x.shape)
-    return add(g, x, log_sum_exp(g, x, [axis], True), -1, refine=_not_positive, refine_from=[x])
+    exact = _shares(axis, sound=g.sound)
+    return add(g, x, log_sum_exp(g, x, [axis], True), -1, refine=exact, refine_from=[x])
+
+
+def _shares(axis: int, *, sound: bool) -> Refine:
+    """Give the exact range of the logarithms of exponentials' shares in their sum over an axis of one example.
+
+    Args:
+        axis: of one example.
+        sound: whether to allow for all rounding that may be, or for what is usual.
+    """
+
+    def exact(inputs: Sequence[Bounds]) -> Bounds:
+        low, high = inputs[0].lower, inputs[0].upper
+        if low.shape[axis + 1] == 1:
+            return Bounds(torch.zeros_like(low), torch.zeros_like(high))
+        eps = torch.finfo(low.dtype).eps
+        terms, factor = (low.shape[axis + 1], 4) if sound else (1, 1)
+        ends = []
+        for mine, others, side in ((low, high, -1), (high, low, 1)):
+            # The share is 1 / (1 + exp(rest - mine)), with the log-sum-exp of the rest.
+            rest = _rest(others, axis + 1)
+            slack = eps * (terms + factor * (mine.abs() + rest.abs()))
+            ends.append(functional.logsigmoid(mine - rest + side * slack) * (1 - side * 8 * eps))
+        return Bounds(ends[0], ends[1])
+
+    return exact
+
+
+def _rest(x: Tensor, axis: int) -> Tensor:
+    """Give the log-sum-exp over an axis without each of its entries, of which there are two or more.
+
+    Of the largest entry's it is computed by itself: what is left of the sum without it may be all rounding.
+    """
+    top = x.argmax(axis, keepdim=True)
+    without_top = x.scatter(axis, top, -torch.inf).logsumexp(axis, keepdim=True)
+    everything = torch.logaddexp(x.gather(axis, top), without_top)
+    return (everything + torch.log1p(-(x - everything).exp().clamp(max=0.5))).scatter(axis, top, without_top)
 
 
 def _fine_enough(inputs: Sequence[Bounds]) -> Bounds:
@@ -90,11 +126,6 @@ def _fine_enough(inputs: Sequence[Bounds]) -> Bounds:
             "subtract a constant from them, use a smaller eps, or float64"
         )
     return Bounds(torch.full_like(largest, -torch.inf), torch.full_like(largest, torch.inf))
-
-
-def _not_positive(inputs: Sequence[Bounds]) -> Bounds:
-    x = inputs[0]
-    return Bounds(torch.full_like(x.lower, -torch.inf), torch.full_like(x.upper, 1e-6))
 
 
 def attention(
