@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -258,6 +261,13 @@ def test_output_that_does_not_depend_on_the_input() -> None:
             bounds.trace(Applied(lambda x: torch.ones(x.shape[0], 2)), torch.zeros(1, 3)),
             Linf(0.1).around(torch.zeros(1, 3)),
         )
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_graph_is_not_copied(copied: Callable[[Any], Any]) -> None:
+    net = bounds.jacobian(bounds.trace(nn.Linear(2, 2), torch.ones(1, 2)))
+    with pytest.raises(InvalidInput, match=r"bounds\.trace\(copy\.deepcopy\(module\), example\)$"):
+        copied(net)
 
 
 def test_errors_are_of_one_family_and_one_line() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn, SupportsIndex
 
 import torch
 from torch import Tensor, fx, nn
@@ -52,6 +52,17 @@ class Graph:
     _dtype: torch.dtype | None = None
     _baked: Snapshot | None = None
     _kept: Kept = field(default_factory=Kept)
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        """Refuse copies and pickles: a graph is bound to its module, and never changes.
+
+        Raises:
+            InvalidInput: always.
+        """
+        raise InvalidInput(
+            "a graph is bound to the module that it was traced from, and cannot be copied or pickled; copy the module and "
+            "trace the copy: bounds.trace(copy.deepcopy(module), example)"
+        )
 
     def bind(self, regions: Sequence[Region]) -> Program:
         """Write the network as a program for a batch of regions, with the parameters' present values.

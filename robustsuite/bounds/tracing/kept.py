@@ -97,9 +97,6 @@ class Kept:
 
     _written: dict[Any, _Written] = field(default_factory=dict)
 
-    def __reduce__(self) -> tuple[type[Kept], tuple[()]]:
-        return Kept, ()  # a copy of a graph begins anew
-
     def write(
         self,
         program: Program,
