@@ -2,10 +2,11 @@
 
 Times are CPU seconds of one thread (--threads), which other work on the machine disturbs least. Every measurement
 runs in a process of its own (so that its peak memory is its own, and a library that runs out of memory or time takes
-nothing else down), the libraries one after the other on the same network, weights, inputs and region. A table and
-the ratios to ours are printed.
+nothing else down), the libraries one after the other on the same network, weights, inputs and region. An older checkout of
+ours (--before) is one more library. A table and the ratios to ours are printed.
 
     python scripts/bench_bounds.py --batches 1 32 --peer ../auto_LiRPA
+    python scripts/bench_bounds.py --batches 1 32 --before ../older-checkout --libraries
 
 bound_propagation comes from PyPI (the extra `peers`). auto_LiRPA on PyPI (0.3) asks for torch < 1.13, so give a
 checkout of its repository with --peer; without one it is left out by name.
@@ -22,6 +23,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -36,6 +38,8 @@ from torch import Tensor, nn
 
 METHODS = ("ibp", "crown_ibp", "crown", "alpha_crown")
 LIBRARIES = ("robustsuite", "auto_LiRPA", "bound_propagation")
+BEFORE = "before"  # an older checkout of ours
+DOMAINS = ("envs", "nlp", "vision")
 ALPHA_STEPS = 20
 
 
@@ -102,7 +106,12 @@ def measure(library: str, network: str, method: str, batch: int, seconds: float)
     """Time one method in this process: the median CPU time of repeated calls after a first one."""
     warnings.simplefilter("ignore")
     model, x, eps = setup(network, batch)
-    make = {"robustsuite": ours, "auto_LiRPA": auto_lirpa, "bound_propagation": bound_propagation}[library]
+    make = {
+        "robustsuite": ours,
+        BEFORE: ours,
+        "auto_LiRPA": auto_lirpa,
+        "bound_propagation": bound_propagation,
+    }[library]
     call = make(model, x, eps, method)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     lower, upper = call()
@@ -121,6 +130,16 @@ def measure(library: str, network: str, method: str, batch: int, seconds: float)
     }
 
 
+def linked(checkout: Path, folder: Path) -> None:
+    """Fill a folder from which the packages of a checkout can be imported under their names."""
+    package = folder / "robustsuite"
+    package.mkdir()
+    parts = [*(checkout / "robustsuite").iterdir(), *(checkout / name for name in DOMAINS)]
+    for part in parts:
+        if part.exists():
+            (package / part.name).symlink_to(part.resolve())
+
+
 def in_process(options: argparse.Namespace, library: str, network: str, method: str, batch: int) -> Any:
     """Run `measure` in a new process with a limit on time and memory; a text says why nothing came back."""
     command = [sys.executable, __file__, "--measure", library, network, method, str(batch)]
@@ -128,6 +147,8 @@ def in_process(options: argparse.Namespace, library: str, network: str, method: 
     environment = dict(os.environ) | {"OMP_NUM_THREADS": str(options.threads)}
     if library == "auto_LiRPA":
         environment["PYTHONPATH"] = str(Path(options.peer).resolve())
+    if library == BEFORE:
+        environment["PYTHONPATH"] = options.links
 
     def limit() -> None:
         size = int(options.memory * 2**30)
@@ -154,6 +175,8 @@ def in_process(options: argparse.Namespace, library: str, network: str, method: 
 def libraries(options: argparse.Namespace, console: Console) -> Iterator[str]:
     """Name the libraries that can run here, and say which cannot."""
     yield "robustsuite"
+    if options.before:
+        yield BEFORE
     if "auto_LiRPA" not in options.libraries:
         pass
     elif options.peer and (Path(options.peer) / "auto_LiRPA").is_dir():
@@ -216,7 +239,8 @@ def main() -> None:
     )
     parser.add_argument("--networks", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=["ibp", "crown_ibp", "crown"])
-    parser.add_argument("--libraries", nargs="+", choices=LIBRARIES[1:], default=list(LIBRARIES[1:]))
+    parser.add_argument("--before", type=Path, help="an older checkout of this repository")
+    parser.add_argument("--libraries", nargs="*", choices=LIBRARIES[1:], default=list(LIBRARIES[1:]))
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 32, 256])
     parser.add_argument("--peer", help="a checkout of auto_LiRPA")
     parser.add_argument("--seconds", type=float, default=2.0, help="to spend on repeated calls, per case")
@@ -228,7 +252,11 @@ def main() -> None:
     if options.measure:
         library, network, method, batch = options.measure
         print(json.dumps(measure(library, network, method, int(batch), options.seconds)))
-    else:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        if options.before:
+            linked(options.before, Path(folder))
+        options.links = folder
         compare(options)
 
 
