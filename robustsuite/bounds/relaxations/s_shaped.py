@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -27,7 +28,12 @@ class SShaped(Relaxation):
     choice, by default as near to the middle as is sound. From below: the mirror image.
 
     Source: Zhang et al. 2018 (CROWN), section 3.3; Xu et al. 2020, appendix.
+
+    Attributes:
+        at_zero: h0.
     """
+
+    at_zero: ClassVar[float] = 0.0
 
     @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
@@ -59,24 +65,33 @@ class SShaped(Relaxation):
         correction = torch.where(change > 0, gap / torch.where(change > 0, change, 1.0), 0.0)
         return high - correction + correction.detach()
 
-    def _upper(self, l: Tensor, u: Tensor, touching: Tensor, choice: Tensor | None) -> tuple[Tensor, Tensor]:
+    def value_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the function and its first derivative."""
+        return self(x), self.derivative(x)
+
+    def _above(self, l: Tensor, u: Tensor, choice: Tensor | None) -> tuple[Tensor, Tensor]:
         """Give slope and intercept of the line above."""
+        touching = self.touching_point(l)
         first = torch.where(l >= 0, l, torch.minimum(touching, u))
         point = torch.maximum(first, (l + u) / 2) if choice is None else first + choice * (u - first)
-        tangent = self.derivative(point)
+        at_point, tangent = self.value_and_slope(point)
+        at_l = self(l)
+        at_u, slope_u = self.value_and_slope(u)
         narrow = is_narrow(l, u)
         # Far out the touching point is only known to be no further right: the tangent at u says whether it is.
-        before = self(u) + self.derivative(u) * (l - u) < self(l)
+        before = at_u + slope_u * (l - u) < at_l
         by_chord = (u <= 0) | ((l < 0) & (touching >= u) & before) | narrow
-        slope = torch.where(by_chord, chord(l, u, self(l), self(u), narrow), tangent)
-        return slope, torch.where(by_chord, self(u) - slope * u, self(point) - tangent * point)
+        slope = torch.where(by_chord, chord(l, u, at_l, at_u, narrow), tangent)
+        return slope, torch.where(by_chord, at_u - slope * u, at_point - tangent * point)
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
-        upper_slope, upper_intercept = self._upper(l, u, self.touching_point(l), upper)
-        lower_slope, mirrored = self._upper(-u, -l, self.touching_point(-u), lower)
-        # With h odd: h(x) >= -line(-x); the constant h0 is counted twice by the mirror.
-        lower_intercept = 2 * self(torch.zeros((), dtype=l.dtype, device=l.device)) - mirrored
-        return Lines(lower_slope, lower_intercept, upper_slope, upper_intercept)
+        # With h odd, h(x) >= -line(-x): the line below is the mirror image of one above. Both are made at once.
+        choice = None
+        if lower is not None and upper is not None:
+            choice = torch.stack(torch.broadcast_tensors(upper, lower))
+        slope, intercept = self._above(torch.stack([l, -u]), torch.stack([u, -l]), choice)
+        # The constant h0 is counted twice by the mirror.
+        return Lines(slope[1], 2 * self.at_zero - intercept[1], slope[0], intercept[0])
 
     def initial(self, l: Tensor, u: Tensor) -> Thetas:
         return Thetas(lower=self._default_choice(-u, -l), upper=self._default_choice(l, u))
@@ -112,6 +127,10 @@ class Tanh(SShaped):
     def derivative(self, x: Tensor) -> Tensor:
         return 1 - x.tanh().square()
 
+    def value_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        t = x.tanh()
+        return t, 1 - t.square()
+
     def second_derivative(self, x: Tensor) -> Tensor:
         t = x.tanh()
         return -2 * t * (1 - t * t)
@@ -124,6 +143,7 @@ class Sigmoid(SShaped):
     """The logistic function."""
 
     kernel_cancels = True
+    at_zero = 0.5
 
     def __call__(self, x: Tensor) -> Tensor:
         return x.sigmoid()
@@ -131,6 +151,10 @@ class Sigmoid(SShaped):
     def derivative(self, x: Tensor) -> Tensor:
         s = x.sigmoid()
         return s * (1 - s)
+
+    def value_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        s = x.sigmoid()
+        return s, s * (1 - s)
 
     def second_derivative(self, x: Tensor) -> Tensor:
         s = x.sigmoid()
