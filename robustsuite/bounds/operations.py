@@ -127,6 +127,11 @@ class Nonlinear(ABC):
             sizes: the largest absolute value of each of their entries.
         """
 
+    @property
+    def has_alternative(self) -> bool:
+        """Say whether `alternative` ever gives something."""
+        return False
+
     def alternative(self, form: LinearForm) -> Thetas | None:
         """Give a second choice of planes, which is the tighter one for some forms; None where there is none."""
         return None

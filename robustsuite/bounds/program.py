@@ -11,6 +11,7 @@ A step is `Affine` or `Nonlinear`, and nothing else.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -77,11 +78,15 @@ class Structure:
             deep networks. Needed to the end are those of the inputs of nonlinear steps (planes are made from them), of
             the output, and those that the output is an affine function of.
         moved: for which steps each entry comes from one entry of an input, so that intervals are exact.
+        largest: for each step, the entries of the largest one up to it.
+        has_choice: whether some step has a second choice of planes (`Nonlinear.alternative`).
     """
 
     users: tuple[tuple[tuple[int, int], ...], ...]
     released: tuple[tuple[int, ...], ...]
     moved: tuple[bool, ...]
+    largest: tuple[int, ...]
+    has_choice: bool
 
 
 class Program:
@@ -189,7 +194,14 @@ class Program:
     def structure(self) -> Structure:
         """Give what follows from the steps alone, once."""
         if self._structure is None:
-            self._structure = Structure(self._users(), self._released(), self._moved())
+            sizes = (math.prod(step.shape) for step in self.steps)
+            self._structure = Structure(
+                users=self._users(),
+                released=self._released(),
+                moved=self._moved(),
+                largest=tuple(itertools.accumulate(sizes, max)),
+                has_choice=any(isinstance(s.op, Nonlinear) and s.op.has_alternative for s in self.steps),
+            )
         return self._structure
 
     def _users(self) -> tuple[tuple[tuple[int, int], ...], ...]:

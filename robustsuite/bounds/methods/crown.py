@@ -25,7 +25,8 @@ def crown_ibp(
 ) -> Bounds:
     """Bound a network's outputs by one backward pass over intervals that IBP gives.
 
-    Little dearer than `ibp` for few outputs, and never wider: what certified training uses.
+    Little dearer than `ibp` for few outputs, and never wider: what certified training uses. Products of two perturbed
+    tensors have two natural planes on each side: where there are any, there is a second pass, with the others.
 
     Args and Returns: as for `ibp`, and
         max_memory: bytes that the coefficients of one part of a pass may take; the specs are split accordingly
@@ -36,7 +37,7 @@ def crown_ibp(
     check_memory(max_memory)
     regions = checked(net, region, objective)
     problem = Problem.of(net.bind(regions), regions, max_memory=max_memory)
-    return finish(net, problem, propagate(problem), objective, upper=upper)
+    return finish(net, problem, propagate(problem), objective, upper=upper, alternatives=True)
 
 
 def crown(

@@ -15,7 +15,6 @@ from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.passes.backward import alternative_choice, backward_bounds, identity_form
 from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.program import Program
-from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.bounds.tracing.graph import Graph
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations.norms import flat
@@ -79,7 +78,7 @@ def with_alternatives(
     problem: Problem, intervals: Sequence[Bounds], form: LinearForm, bounds: Bounds, *, upper: bool
 ) -> Bounds:
     """Intersect bounds of forms of the output with those of the other planes of products, where there are any."""
-    if not any(isinstance(step.op, Product | MatrixProduct) for step in problem.program.steps):
+    if not problem.analysis.structure.has_choice:
         return bounds
     other = backward_bounds(
         problem, intervals, problem.program.output, form, choose=alternative_choice, upper=upper

@@ -92,6 +92,10 @@ class Product(Nonlinear):
     def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
         return 4 * sizes[0] * sizes[1]
 
+    @property
+    def has_alternative(self) -> bool:
+        return not self._gated
+
     def alternative(self, form: LinearForm) -> Thetas | None:
         one = form.a.new_ones(())
         return None if self._gated else Thetas(lower=one, upper=one)
@@ -200,6 +204,10 @@ class MatrixProduct(Nonlinear):
 
     def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
         return 4 * sizes[0].shape[-1] * (sizes[0] @ sizes[1])
+
+    @property
+    def has_alternative(self) -> bool:
+        return True
 
     def alternative(self, form: LinearForm) -> Thetas | None:
         ones = torch.ones_like(form.dense().a[:1, :1])
