@@ -75,6 +75,8 @@ def sample(seeds: Int[Tensor, " batch"], features: int, p: float, *, dtype: torc
 
 def flat(t: Tensor, lead: int = 1) -> Tensor:
     """Join all axes after the first `lead` into one; it has size 1 where there are none (a single number)."""
+    if t.dim() == lead + 1:
+        return t
     return t.reshape(*t.shape[:lead], math.prod(t.shape[lead:]))
 
 

@@ -91,19 +91,25 @@ class Dense(LinearForm):
         return self
 
     def take(self, values: Tensor) -> Tensor:
-        values = values.reshape(len(values), *self.shape)
+        if values.shape[1:] != self.shape:
+            values = values.reshape(values.shape[0], *self.shape)
         if len(self.shape) >= 3:
             # In the memory order of the coefficients, which are many times as large.
             last = self.coefficients.stride(-3) == 1 and self.coefficients.stride(-1) != 1
             values = values.movedim(-3, -1).contiguous().movedim(-1, -3) if last else values.contiguous()
         return self.take_input(values)
 
+    def constant(self, offset: Tensor) -> Tensor:
+        if offset.shape[0] == 1 and offset.dim() == 2 and self.coefficients.dim() == 3:
+            return self.coefficients @ offset[0]  # a bias, the same for all examples
+        return LinearForm.constant(self, offset)
+
     def take_input(self, values: Tensor) -> Tensor:
         """Pick the rows' examples from `values` (batch or 1, ...) of any shape: (rows or 1, ...)."""
-        return values if self.rows is None or len(values) == 1 else values.index_select(0, self.rows)
+        return values if self.rows is None or values.shape[0] == 1 else values.index_select(0, self.rows)
 
     def with_coefficients(self, a: Tensor, *, zero_outside: bool = False) -> Dense:
-        return replace(self, coefficients=a)
+        return Dense(self.rows, self.shape, a)
 
     def like(self, a: Tensor) -> Dense:
         """Give forms of the same rows for another tensor: `a` has shape (rows, specs, *other shape)."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -201,7 +202,7 @@ def in_chunks(
     center = problem.regions[0].center
     examples = len(center) if form.rows is None else 1
     specs = 1 if axis == 1 else form.a.shape[1]
-    largest = max(math.prod(step.shape) for step in program.steps[: start + 1])
+    largest = program.structure.largest[start]
     unit_bytes = center.element_size() * _TEMPORARIES * specs * examples
     if torch.is_grad_enabled() and not keeps_all or units == 0:
         return bound(form)  # a caller's gradient keeps everything anyway
@@ -238,9 +239,19 @@ def identity_form(shape: Shape, *, like: Tensor) -> Dense:
 
 def forms_of_all(shape: Shape, *, like: Tensor) -> Picks:
     """Give forms (+1 of each entry, then -1 of each) of a tensor, shared by all examples."""
-    entries = torch.arange(math.prod(shape), device=like.device)
-    signs = torch.tensor([1.0, -1.0], dtype=like.dtype, device=like.device)
-    return Picks(None, tuple(shape), entries.repeat(2), signs.repeat_interleave(len(entries)))
+    index, value = _signed_entries(
+        math.prod(shape), like.dtype, like.device, torch.is_inference_mode_enabled()
+    )
+    return Picks(None, tuple(shape), index, value)
+
+
+@lru_cache(maxsize=64)
+def _signed_entries(
+    count: int, dtype: torch.dtype, device: torch.device, inference: bool
+) -> tuple[Tensor, Tensor]:
+    entries = torch.arange(count, device=device)
+    one = torch.ones(count, dtype=dtype, device=device)
+    return torch.cat([entries, entries]), torch.cat([one, -one])
 
 
 def neuron_forms(mask: Tensor, *, like: Tensor) -> OneHot:

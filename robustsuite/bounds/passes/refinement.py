@@ -62,10 +62,14 @@ def tighten(problem: Problem, passes: Sequence[Refine]) -> list[Bounds]:
         intervals.append(step_interval(step, intervals, problem.regions))
         if frontier[index]:
             intervals[index] = exact_interval(problem, intervals, index)
+        seen: Bounds | None = None
         for refine in passes if not exact[index] else ():
-            mask = wanted(program, users[index], intervals, index)
-            if mask is None or not bool(mask.any()):
-                break
+            if intervals[index] is not seen:
+                seen = intervals[index]
+                mask = wanted(program, users[index], intervals, index)
+                if mask is None or not bool(mask.any()):
+                    break
+            assert mask is not None
             intervals[index] = refine(intervals, index, mask)
         for i in done_with[index]:
             intervals[i] = GONE
@@ -101,13 +105,14 @@ def refine_with_planes(
         old = intervals[index]
         lower, upper = flat(old.lower), flat(old.upper)
         batch, numel = lower.shape
-        form = neuron_forms(mask, like=lower)
-        if len(form.index) >= _DENSE_FROM * batch * numel and not _meets_convolution(problem.program, index):
+        few = int(mask.count_nonzero()) < _DENSE_FROM * batch * numel
+        if not few and not _meets_convolution(problem.program, index):
             # Nearly all neurons: one set of forms serves all examples, up to the first nonlinearity.
             form_of_all = forms_of_all(problem.program.steps[index].shape, like=lower)
             pairs = bound(intervals, index, form_of_all).expand(batch, -1)
             tight = from_pairs(pairs, upper=True).intersect(Bounds(lower, upper))
             return tight.view(*old.lower.shape)
+        form = neuron_forms(mask, like=lower)
         return put(old, form, bound(intervals, index, form))
 
     return refine

@@ -7,7 +7,6 @@ whose input does not change its sign needs no better bound.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -46,8 +45,10 @@ def settle(problem: Problem) -> Refine:
 
     def refine(intervals: list[Bounds], index: int, mask: Tensor) -> Bounds:
         old = intervals[index]
-        largest = max(math.prod(step.shape) for step in program.steps[:index])
-        if not all(relus[:index]) or int(mask.sum()) * largest < _WORTH or torch.is_grad_enabled():
+        largest = problem.analysis.structure.largest[index - 1]
+        if mask.numel() * largest < _WORTH or torch.is_grad_enabled():
+            return old
+        if not all(relus[:index]) or int(mask.sum()) * largest < _WORTH:
             return old
 
         def bound(part: LinearForm) -> Tensor:

@@ -47,6 +47,8 @@ class Linear(Affine):
         return max(self._weight.shape)
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
+        if type(form) is Dense:  # the usual case, asked for first
+            return (form.like(form.a @ self._weight),)
         if isinstance(form, OneHot) and form.shape[:-1] == (1,) * (len(form.shape) - 1):
             a = self._weight[form.index].unsqueeze(1) * form.value.unsqueeze(2)
             return (Dense(form.rows, self._before, a.view(*form.value.shape, *self._before)),)
