@@ -53,8 +53,12 @@ class Graph:
     _baked: Snapshot | None = None
     _kept: Kept = field(default_factory=Kept)
 
+    def __copy__(self) -> Graph:
+        """Give a graph of the same module, which writes its program anew."""
+        return replace(self, _kept=Kept())
+
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        """Refuse copies and pickles: a graph is bound to its module, and never changes.
+        """Refuse deep copies and pickles: a graph is bound to its module.
 
         Raises:
             InvalidInput: always.
