@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from robustsuite.runs.records import Record
 
     from .algorithms.car_dqn import CARDQN
+    from .algorithms.exploration import GaussianNoise, OrnsteinUhlenbeckNoise
     from .algorithms.radial_dqn import RADIALDQN
+    from .algorithms.radial_ppo import RADIALPPO
+    from .algorithms.sa_ddpg import SADDPG
     from .algorithms.sa_dqn import SADQN
+    from .algorithms.sa_ppo import SAPPO
+    from .algorithms.sa_td3 import SATD3
+    from .recipes.continuous_agent import ContinuousAgent
     from .recipes.q_agent import QAgent
     from .regularizers import ConvexRegularizer, PGDRegularizer, SGLDRegularizer
     from .threat import scale
     from .training.learning import QLearning
+    from .training.ppo_learning import PPOLearning
     from .training.replay import Prioritized
     from .training.robustness import Robustness
     from .training.validation import Validation
@@ -52,10 +59,18 @@ __all__ = [
     "EVALUATIONS",
     "FIGURES",
     "RADIALDQN",
+    "RADIALPPO",
     "RECIPES",
+    "SADDPG",
     "SADQN",
+    "SAPPO",
+    "SATD3",
+    "ContinuousAgent",
     "ConvexRegularizer",
+    "GaussianNoise",
+    "OrnsteinUhlenbeckNoise",
     "PGDRegularizer",
+    "PPOLearning",
     "Prioritized",
     "QAgent",
     "QLearning",
@@ -70,12 +85,19 @@ __getattr__ = lazily.names(
     **{
         "algorithms.car_dqn": "CARDQN",
         "algorithms.radial_dqn": "RADIALDQN",
+        "algorithms.exploration": "GaussianNoise OrnsteinUhlenbeckNoise",
+        "algorithms.radial_ppo": "RADIALPPO",
+        "algorithms.sa_ddpg": "SADDPG",
         "algorithms.sa_dqn": "SADQN",
+        "algorithms.sa_ppo": "SAPPO",
+        "algorithms.sa_td3": "SATD3",
+        "recipes.continuous_agent": "ContinuousAgent",
         "recipes.q_agent": "QAgent",
         "regularizers": "ConvexRegularizer PGDRegularizer SGLDRegularizer",
         "threat.scale": "",
         "training.learning": "QLearning",
         "training.replay": "Prioritized",
+        "training.ppo_learning": "PPOLearning",
         "training.robustness": "Robustness",
         "training.validation": "Validation",
     },

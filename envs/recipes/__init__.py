@@ -2,7 +2,7 @@
 
 from robustsuite.recipes import catalogue
 
-from . import acrobot, cartpole
+from . import acrobot, cartpole, hopper
 
-RECIPES = catalogue(cartpole.FAMILY, acrobot.FAMILY)
+RECIPES = catalogue(cartpole.FAMILY, acrobot.FAMILY, hopper.FAMILY)
 DEMO: tuple[str, ...] = ("cartpole-dqn", "cartpole-sadqn")

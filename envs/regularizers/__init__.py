@@ -1,6 +1,14 @@
 """Regularisers of robust reinforcement learning: what may move (`quantities`), and who solves for the worst (`solvers`)."""
 
-from .quantities import ActionShift, BellmanError, GaussianShift, Margin, Quantity, RadialOverlap
+from .quantities import (
+    ActionShift,
+    BellmanError,
+    GaussianShift,
+    Margin,
+    Quantity,
+    RadialOverlap,
+    WorstSurrogate,
+)
 from .solvers import ConvexRegularizer, PGDRegularizer, Regularizer, SGLDRegularizer
 
 __all__ = [
@@ -14,4 +22,5 @@ __all__ = [
     "RadialOverlap",
     "Regularizer",
     "SGLDRegularizer",
+    "WorstSurrogate",
 ]

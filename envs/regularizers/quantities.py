@@ -6,6 +6,7 @@ raises), and knows an upper bound of itself from bounds of these outputs (which 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +17,8 @@ from torch import Tensor
 from robustsuite import bounds
 from robustsuite.attacks import losses
 from robustsuite.bounds import Bounds
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Quantity(Protocol):
@@ -187,6 +190,54 @@ class RadialOverlap:
     def _overlap(self, lower: Tensor, upper: Tensor) -> Tensor:
         taken = lower.gather(1, self.actions.unsqueeze(1))
         return (self.gaps * (upper - taken + self.gaps / 2).clamp(min=0)).sum(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WorstSurrogate:
+    """PPO's clipped surrogate of the action taken, as a loss: highest where the action gets unlikely and was good, or likely
+    and was bad.
+
+    Args:
+        actions: taken, shape (batch, coordinates).
+        deviations: sigma, shape (batch, coordinates), > 0.
+        advantages: of the actions, shape (batch,).
+        log_old: log-probability of the actions when they were taken, shape (batch,).
+        clip: range of the ratio of probabilities around 1.
+
+    Source: Oikarinen et al. 2021 (RADIAL-RL), section 4.2.
+    """
+
+    actions: Float[Tensor, "batch coordinates"]
+    deviations: Float[Tensor, "batch coordinates"]
+    advantages: Float[Tensor, " batch"]
+    log_old: Float[Tensor, " batch"]
+    clip: float
+    objective: Any = field(default=None, init=False)
+    lower_only: bool = field(default=False, init=False)
+
+    def value(self, outputs: Float[Tensor, "batch coordinates"]) -> Float[Tensor, " batch"]:
+        return self._loss((self.actions - outputs).abs())
+
+    def above(self, found: Bounds) -> Float[Tensor, " batch"]:
+        nearest = torch.maximum(found.lower - self.actions, self.actions - found.upper).clamp(min=0)
+        good = (self.advantages > 0).unsqueeze(1)
+        return self._loss(torch.where(good, _farthest(found, self.actions), nearest))
+
+    def select(self, index: Tensor) -> WorstSurrogate:
+        return WorstSurrogate(
+            self.actions[index],
+            self.deviations[index],
+            self.advantages[index],
+            self.log_old[index],
+            clip=self.clip,
+        )
+
+    def _loss(self, distance: Tensor) -> Tensor:
+        each = -0.5 * (distance / self.deviations).square() - self.deviations.log()
+        log_probability = each.sum(1) - distance.shape[1] * _HALF_LOG_TWO_PI
+        ratio = (log_probability - self.log_old).exp()
+        held = ratio.clamp(1 - self.clip, 1 + self.clip)
+        return -torch.minimum(self.advantages * ratio, self.advantages * held)
 
 
 def _farthest(found: Bounds, point: Tensor) -> Tensor:

@@ -13,8 +13,6 @@ from .robustness import Robustness
 if TYPE_CHECKING:
     from ..algorithms.sa_dqn import SADQN
 
-_LOWEST_SHARE = 0.05
-
 
 @dataclass(frozen=True, slots=True)
 class FallingRate:
@@ -22,19 +20,22 @@ class FallingRate:
 
     Args:
         start: at the beginning, > 0.
-        decay: power of the remaining share (0.05 at least), >= 0.
+        decay: power of the remaining share, >= 0; 0 keeps the rate as it is.
+        lowest: what the remaining share counts as at least, in [0, 1].
     """
 
     start: float
     decay: float = 1.0
+    lowest: float = 0.05
 
     def __post_init__(self) -> None:
         check_fields(self, "start", above=0)
         check_fields(self, "decay", least=0)
+        check_fields(self, "lowest", least=0, most=1)
 
     def __call__(self, remaining: float) -> float:
         """Give the rate where `remaining` of the training, in [0, 1], is left."""
-        return float(self.start * max(remaining, _LOWEST_SHARE) ** self.decay)
+        return float(self.start * max(remaining, self.lowest) ** self.decay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from stable_baselines3 import DDPG, DQN, PPO, TD3
+from stable_baselines3.common.base_class import BaseAlgorithm
 
-from robustsuite.envs import scale
-from robustsuite.envs.algorithms.car_dqn import CARDQN
-from robustsuite.envs.algorithms.radial_dqn import RADIALDQN
-from robustsuite.envs.algorithms.sa_dqn import SADQN
-from robustsuite.envs.algorithms.value_based import ValueBased
+from robustsuite.envs import CARDQN, RADIALDQN, RADIALPPO, SADDPG, SADQN, SAPPO, SATD3, scale
+from robustsuite.envs.algorithms.robust import Robust
 from robustsuite.envs.attacks import (
     Adversary,
     CriticAttack,
@@ -32,56 +32,112 @@ from robustsuite.envs.policies import (
     QFunction,
     StateCritic,
 )
-from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer
+from robustsuite.envs.regularizers import ConvexRegularizer, PGDRegularizer, SGLDRegularizer
 from robustsuite.envs.streams import Streams
 from robustsuite.envs.training.robustness import Robustness
-from robustsuite.perturbations import Perturbation
+from robustsuite.perturbations import Linf, Perturbation
 from robustsuite.training import Constant, Linear
 
+Regularizers = ConvexRegularizer | PGDRegularizer | SGLDRegularizer
 STD = scale.published("CartPole-v1")
 
 
 @dataclass(frozen=True)
 class Algorithm:
-    """An algorithm with the settings of a tiny real run."""
+    """An algorithm with the settings of a tiny real run.
+
+    Args:
+        name: of the case.
+        make: the algorithm.
+        parent: what it is without robustness.
+        robustness: what is added; the ramp lies within 400 time steps.
+        env: gymnasium id.
+        settings: of both.
+        strong: a kappa under which little else is learned than to stand still.
+    """
 
     name: str
-    make: type[ValueBased]
+    make: type[Any]
+    parent: type[BaseAlgorithm]
     robustness: Robustness
+    env: str
+    settings: Mapping[str, Any]
+    strong: float = 100.0
 
-    def build(
-        self, env: Any = "CartPole-v1", *, robustness: Robustness | None = None, **dqn: Any
-    ) -> ValueBased:
-        settings: dict[str, Any] = {
-            "learning_starts": 32,
-            "train_freq": 8,
-            "gradient_steps": 2,
-            "batch_size": 16,
-            "buffer_size": 1000,
-            "policy_kwargs": {"net_arch": [16]},
-            "seed": 0,
-            "device": "cpu",
-        }
-        return self.make("MlpPolicy", env, robustness=robustness or self.robustness, **(settings | dqn))
+    def build(self, env: Any = None, *, robustness: Robustness | None = None, **changes: Any) -> Any:
+        settings: dict[str, Any] = {**deepcopy(dict(self.settings)), **changes}
+        return self.make(
+            "MlpPolicy",
+            self.env if env is None else env,
+            robustness=robustness or self.robustness,
+            **settings,
+        )
+
+    def plain(self, **changes: Any) -> BaseAlgorithm:
+        """Give the parent with the same settings."""
+        parent: Any = self.parent
+        settings: dict[str, Any] = {**deepcopy(dict(self.settings)), **changes}
+        made: BaseAlgorithm = parent("MlpPolicy", self.env, **settings)
+        return made
 
 
-def _robustness(regularizer: ConvexRegularizer | PGDRegularizer) -> Robustness:
-    return Robustness(
-        perturbation=scale.ball(0.1, STD),
-        kappa=0.5,
-        regularizer=regularizer,
-        ramp=Linear(begin=80, length=160),
+_RAMP = Linear(begin=80, length=160)
+_SMALL: dict[str, Any] = {"policy_kwargs": {"net_arch": [16]}, "seed": 0, "device": "cpu"}
+_REPLAY: dict[str, Any] = {
+    "learning_starts": 32,
+    "train_freq": 8,
+    "gradient_steps": 2,
+    "batch_size": 16,
+    "buffer_size": 1000,
+    **_SMALL,
+}
+_ROLLOUT: dict[str, Any] = {"n_steps": 40, "batch_size": 20, "n_epochs": 2, **_SMALL}
+IBP, CROWN_IBP = ConvexRegularizer(beta=Constant(0.0)), ConvexRegularizer(beta=Constant(1.0))
+MIXED, PGD, SGLD = ConvexRegularizer(), PGDRegularizer(steps=3), SGLDRegularizer(steps=3)
+_KINDS: dict[str, Regularizers] = {
+    "ibp": IBP,
+    "crown-ibp": CROWN_IBP,
+    "mixed": MIXED,
+    "pgd": PGD,
+    "sgld": SGLD,
+}
+
+
+def _on_cartpole(name: str, make: type[Robust], kind: str) -> Algorithm:
+    robustness = Robustness(
+        perturbation=scale.ball(0.1, STD), kappa=0.5, regularizer=_KINDS[kind], ramp=_RAMP
     )
+    return Algorithm(f"{name}, {kind}", make, DQN, robustness, "CartPole-v1", _REPLAY)
 
 
-ALGORITHMS = [
-    Algorithm("sa-dqn, ibp", SADQN, _robustness(ConvexRegularizer(beta=Constant(0.0)))),
-    Algorithm("sa-dqn, crown-ibp", SADQN, _robustness(ConvexRegularizer(beta=Constant(1.0)))),
-    Algorithm("sa-dqn, mixed", SADQN, _robustness(ConvexRegularizer())),
-    Algorithm("sa-dqn, pgd", SADQN, _robustness(PGDRegularizer(steps=3))),
-    Algorithm("car-dqn", CARDQN, _robustness(ConvexRegularizer(beta=Constant(0.0)))),
-    Algorithm("radial-dqn", RADIALDQN, _robustness(ConvexRegularizer(beta=Constant(0.0)))),
+def _on_pendulum(
+    name: str,
+    make: type[Robust],
+    parent: type[BaseAlgorithm],
+    kind: str,
+    settings: Mapping[str, Any],
+    **more: float,
+) -> Algorithm:
+    robustness = Robustness(perturbation=Linf(0.1), kappa=0.5, regularizer=_KINDS[kind], ramp=_RAMP)
+    return Algorithm(f"{name}, {kind}", make, parent, robustness, "Pendulum-v1", settings, **more)
+
+
+DISCRETE = [
+    _on_cartpole("sa-dqn", SADQN, "ibp"),
+    _on_cartpole("sa-dqn", SADQN, "crown-ibp"),
+    _on_cartpole("sa-dqn", SADQN, "mixed"),
+    _on_cartpole("sa-dqn", SADQN, "pgd"),
+    _on_cartpole("car-dqn", CARDQN, "ibp"),
+    _on_cartpole("radial-dqn", RADIALDQN, "ibp"),
 ]
+CONTINUOUS = [
+    _on_pendulum("sa-ppo", SAPPO, PPO, "mixed", _ROLLOUT),
+    _on_pendulum("sa-ppo", SAPPO, PPO, "sgld", _ROLLOUT),
+    _on_pendulum("radial-ppo", RADIALPPO, PPO, "ibp", _ROLLOUT, strong=1.0),
+    _on_pendulum("sa-td3", SATD3, TD3, "mixed", _REPLAY),
+    _on_pendulum("sa-ddpg", SADDPG, DDPG, "pgd", _REPLAY),
+]
+ALGORITHMS = [*DISCRETE, *CONTINUOUS]
 
 
 def q_agent(sizes: tuple[int, ...], env: str = "CartPole-v1", *, activation: str = "relu") -> Agent:

@@ -13,7 +13,7 @@ from robustsuite.envs.policies import agent as agents
 from robustsuite.errors import CheckpointError, InvalidInput
 from robustsuite.runs import checkpoints
 
-from .cases import ALGORITHMS, controller
+from .cases import DISCRETE, controller
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -25,7 +25,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_acts_as_the_algorithm_it_was_copied_from() -> None:
-    model = ALGORITHMS[0].build().learn(100)
+    model = DISCRETE[0].build().learn(100)
     agent = sb3.convert(model, "CartPole-v1")
     states = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
     actions, _ = model.predict(states, deterministic=True)
@@ -36,7 +36,7 @@ def test_acts_as_the_algorithm_it_was_copied_from() -> None:
 
 
 def test_tanh_networks_are_kept() -> None:
-    model = ALGORITHMS[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.Tanh})
+    model = DISCRETE[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.Tanh})
     agent = agents.from_checkpoint(sb3.convert(model, "CartPole-v1").checkpoint())
     assert any(isinstance(layer, torch.nn.Tanh) for layer in agent.policy.network.modules())
 
@@ -60,6 +60,6 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_other_networks_are_refused() -> None:
     with pytest.raises(InvalidInput, match="activation is 'gelu'"):
         MLP(sizes=(4, 8, 2), activation="gelu")
-    model = ALGORITHMS[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.GELU})
+    model = DISCRETE[0].build(policy_kwargs={"net_arch": [8], "activation_fn": torch.nn.GELU})
     with pytest.raises(InvalidInput, match=r"\['GELU'\]"):
         sb3.convert(model, "CartPole-v1")

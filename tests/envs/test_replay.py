@@ -19,9 +19,9 @@ from robustsuite.envs.training.replay import PrioritizedReplayBuffer, SumTree
 from robustsuite.errors import InvalidInput
 from robustsuite.training import Linear
 
-from .cases import ALGORITHMS
+from .cases import DISCRETE
 
-_CASE = ALGORITHMS[0]
+_CASE = DISCRETE[0]
 _SHOWN, _TAKEN = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
 
 

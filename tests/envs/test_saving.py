@@ -27,9 +27,9 @@ from robustsuite.envs.training.robustness import Robustness
 from robustsuite.errors import CheckpointError, InvalidInput, RobustsuiteError
 from robustsuite.runs import checkpoints
 
-from .cases import ALGORITHMS
+from .cases import DISCRETE
 
-_CASE = ALGORITHMS[0]
+_CASE = DISCRETE[0]
 
 
 class _Images(gym.Env[Any, Any]):
