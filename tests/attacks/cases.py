@@ -69,6 +69,7 @@ class Case:
         precision: how far from the optimum it may end on a linear model, relative to the distance.
         random: whether it draws random numbers.
         classes: the fewest that it works with.
+        optimal: whether it finds the worst point of a box on a linear model; an honest attack that guesses need not.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Case:
     precision: float = 1e-4
     random: bool = True
     classes: int = 2
+    optimal: bool = True
 
     def __str__(self) -> str:
         return self.name

@@ -333,7 +333,9 @@ def test_optimal_on_a_linear_model(case: Case) -> None:
             else replace(case.attack, surrogates=(model,))
         )
         found = attack(model, x, y, Linf(0.2), generator=torch.Generator().manual_seed(0))
-        assert torch.equal(found.success, worst > 0)
+        assert bool((found.success <= (worst > 0)).all())
+        if case.optimal:
+            assert torch.equal(found.success, worst > 0)
 
 
 @for_the_nearest
