@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .recipes.q_agent import QAgent
     from .regularizers import ConvexRegularizer, PGDRegularizer, SGLDRegularizer
     from .threat import scale
-    from .training.learning import QLearning
+    from .training.learning import CARLearning, QLearning, RADIALLearning
     from .training.ppo_learning import PPOLearning
     from .training.replay import Prioritized
     from .training.robustness import Robustness
@@ -65,6 +65,7 @@ __all__ = [
     "SADQN",
     "SAPPO",
     "SATD3",
+    "CARLearning",
     "ContinuousAgent",
     "ConvexRegularizer",
     "GaussianNoise",
@@ -74,6 +75,7 @@ __all__ = [
     "Prioritized",
     "QAgent",
     "QLearning",
+    "RADIALLearning",
     "Robustness",
     "SGLDRegularizer",
     "Validation",
@@ -95,7 +97,7 @@ __getattr__ = lazily.names(
         "recipes.q_agent": "QAgent",
         "regularizers": "ConvexRegularizer PGDRegularizer SGLDRegularizer",
         "threat.scale": "",
-        "training.learning": "QLearning",
+        "training.learning": "CARLearning QLearning RADIALLearning",
         "training.replay": "Prioritized",
         "training.ppo_learning": "PPOLearning",
         "training.robustness": "Robustness",

@@ -2,7 +2,7 @@
 
 from robustsuite.recipes import catalogue
 
-from . import acrobot, cartpole, hopper
+from . import acrobot, any_environment, cartpole, hopper
 
-RECIPES = catalogue(cartpole.FAMILY, acrobot.FAMILY, hopper.FAMILY)
+RECIPES = catalogue(any_environment.FAMILY, cartpole.FAMILY, acrobot.FAMILY, hopper.FAMILY)
 DEMO: tuple[str, ...] = ("cartpole-dqn", "cartpole-sadqn")

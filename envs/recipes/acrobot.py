@@ -16,7 +16,7 @@ FAMILY = Family("Acrobot", data=(Included("Acrobot-v1", "gymnasium"),))
 @FAMILY.recipe("acrobot-dqn", "DQN", minutes=2)
 def dqn() -> envs.QAgent:
     return envs.QAgent(
-        environment="Acrobot-v1",
+        env="Acrobot-v1",
         subject="DQN",
         learning=envs.QLearning(timesteps=60_000, learning_rate=1e-3),
         validation=envs.Validation(every=4000),
@@ -28,8 +28,8 @@ def sadqn() -> envs.QAgent:
     return replace(
         dqn(),
         subject="SA-DQN (convex)",
+        radius=0.1,
         robustness=envs.Robustness(
-            perturbation=envs.scale.ball(0.1, envs.scale.published("Acrobot-v1")),
             kappa=0.1,
             regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(1.0)),
             ramp=rs.training.Linear(begin=30_000, length=12_000),

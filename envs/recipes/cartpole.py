@@ -16,7 +16,7 @@ FAMILY = Family("CartPole", data=(Included("CartPole-v1", "gymnasium"),))
 @FAMILY.recipe("cartpole-dqn", "DQN, which loses all under small changes", minutes=0.5)
 def dqn() -> envs.QAgent:
     return envs.QAgent(
-        environment="CartPole-v1",
+        env="CartPole-v1",
         subject="DQN",
         validation=envs.Validation(every=1000, enough=500.0),
     )
@@ -25,10 +25,10 @@ def dqn() -> envs.QAgent:
 @FAMILY.recipe("cartpole-sadqn", "SA-DQN, by CROWN-IBP bounds of Q differences", minutes=2)
 def sadqn() -> envs.QAgent:
     return envs.QAgent(
-        environment="CartPole-v1",
+        env="CartPole-v1",
         subject="SA-DQN (convex)",
+        radius=0.1,
         robustness=envs.Robustness(
-            perturbation=envs.scale.ball(0.1, envs.scale.published("CartPole-v1")),
             kappa=0.2,
             regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(1.0)),
             ramp=rs.training.Linear(begin=24_000, length=8_000),

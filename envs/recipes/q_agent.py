@@ -1,4 +1,4 @@
-"""The recipe of a Q agent: train it, plain or state-adversarial, keep the best of its training, and measure it."""
+"""The recipe of a Q agent: train it, plain or robust, keep the best of its training, and measure it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from robustsuite.arguments import check_fields, check_kind, check_numbers
+from robustsuite.errors import InvalidInput
 from robustsuite.recipes import Recipe
 from robustsuite.runs.records import Record
 from robustsuite.runs.run import Run
@@ -24,13 +25,17 @@ _AGENT = "agent.safetensors"
 
 @dataclass(frozen=True, kw_only=True)
 class QAgent(Recipe):
-    """Train DQN or SA-DQN on one environment and measure the agent of the best validation.
+    """Train DQN or a robust kin on one environment and measure the agent of the best validation.
 
     Args:
-        environment: gymnasium id.
+        env: gymnasium id; observations are vectors and actions discrete.
         subject: name of the agent in tables.
-        learning: hyper-parameters of DQN.
-        robustness: what SA-DQN adds; kappa 0 is plain DQN.
+        learning: hyper-parameters; their class says which algorithm: `QLearning` (DQN, SA-DQN), `CARLearning` ...
+        radius: of the training at the ramp's end, in standard deviations, >= 0.
+        robustness: what is added, with the perturbation left out, for `radius` gives it; kappa 0 is plain DQN.
+        deviations: of each coordinate, in which all radii count; none: the known ones of the environment, else those of the
+            states in the replay buffer when the ramp begins, written with the run. Agents of the same seed, hyper-parameters
+            and ramp measure the same ones, robust or not.
         validation: how the best agent is chosen, on episodes of their own seeds.
         eps: radii of the curve, in standard deviations, > 0.
         episodes: per attack and eps, >= 1.
@@ -38,10 +43,12 @@ class QAgent(Recipe):
 
     domain: ClassVar[str] = "envs"
 
-    environment: str
+    env: str
     subject: str
     learning: QLearning = field(default_factory=QLearning)
+    radius: float = 0.0
     robustness: Robustness = field(default_factory=Robustness)
+    deviations: tuple[float, ...] = ()
     validation: Validation = field(default_factory=Validation)
     eps: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3)
     episodes: int = 20
@@ -50,28 +57,37 @@ class QAgent(Recipe):
         super().__post_init__()
         check_fields(self, "episodes", integer=True, least=1)
         check_numbers("eps", self.eps, above=0)
+        check_fields(self, "radius", least=0)
+        check_kind(self.env, str, "env", "a gymnasium id")
+        if self.deviations:
+            check_numbers("deviations", self.deviations, least=0)
         check_kind(self.learning, QLearning, "learning", "a QLearning(...)")
         check_kind(self.robustness, Robustness, "robustness", "a Robustness(...)")
         check_kind(self.validation, Validation, "validation", "a Validation(...)")
+        if self.robustness.perturbation != Robustness().perturbation:
+            raise InvalidInput(
+                "robustness has a perturbation; expected none: radius gives it, in standard deviations"
+            )
 
     def train(self, run: Run) -> None:
         """Train; write the run's state at intervals and the best agent at the end."""
-        from .. import threads
+        from .. import environments, threads
         from ..policies import agent as agents
         from ..training import callbacks
 
-        scale.published(self.environment)  # without them nothing could be measured in the end
+        environments.check_spaces(environments.make(self.env), vectors=True)
         final = run.checkpoints / _AGENT
         if run.resume and final.exists():
             return
         steps = self.learning.timesteps
         with threads.one_thread(), run.progress(f"training {self.subject}", total=steps) as progress:
             model = self.learning.build(
-                self.environment, robustness=self.robustness, seed=self.seed, device=self.device
+                self.env, robustness=self.robustness, seed=self.seed, device=self.device
             )
             keeper = callbacks.KeepBest(
-                env=self.environment,
-                deviations=scale.published(self.environment),
+                env=self.env,
+                radius=self.radius,
+                deviations=self.deviations or scale.KNOWN.get(self.env),
                 validation=self.validation,
                 run=run,
                 seed=self.seed,
@@ -111,7 +127,7 @@ class QAgent(Recipe):
         from ..attacks import PGDOnQ, RandomNoise, TowardAction
         from ..evaluation.evaluate import AgentEvaluation
 
-        env = environments.make(self.environment)
+        env = environments.make(self.env)
         environments.check_spaces(env, vectors=True)
         space = env.action_space
         assert isinstance(space, gym.spaces.Discrete)

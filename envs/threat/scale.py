@@ -25,6 +25,11 @@ PUBLISHED: dict[str, tuple[float, ...]] = {
     "Acrobot-v1": (0.366, 0.651, 0.684, 0.677, 2.017, 3.020),
 }
 
+MEASURED: dict[str, tuple[float, ...]] = {}
+"""Of the states that trained plain DQN agents visit, where nothing is published."""
+
+KNOWN = PUBLISHED | MEASURED
+
 
 def published(env: str) -> tuple[float, ...]:
     """Give the standard deviation of each coordinate of a known environment.

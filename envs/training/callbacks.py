@@ -7,6 +7,7 @@ updates). So agents are validated during training on episodes of their own seeds
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..algorithms import state
 from ..algorithms.robust import Robust
 from ..policies import Agent, sb3
 from ..policies import agent as agents
+from ..threat import scale
 from . import resume
 from .validation import Score, Validation, validate
 
@@ -36,7 +38,9 @@ class KeepBest(BaseCallback):
 
     Args:
         env: gymnasium id of the environment for validation.
-        deviations: of each coordinate, in which radii count.
+        deviations: of each coordinate, in which radii count; None: those of the states in the replay buffer when the ramp
+            begins.
+        radius: of the training, in deviations.
         validation: when and on what.
         run: gets the scalars ``validation/*``.
         seed: of the run.
@@ -48,6 +52,7 @@ class KeepBest(BaseCallback):
         *,
         env: str,
         deviations: tuple[float, ...] | None,
+        radius: float,
         validation: Validation,
         run: Run,
         seed: int,
@@ -55,7 +60,7 @@ class KeepBest(BaseCallback):
     ) -> None:
         super().__init__()
         self._env, self._validation, self._run, self._seed = env, validation, run, seed
-        self._deviations = deviations
+        self._deviations, self._radius = deviations, radius
         self._progress = progress
         self._next = 0
         self._good = 0
@@ -76,6 +81,7 @@ class KeepBest(BaseCallback):
             "good": self._good,
             "best": best,
             "ramping": self._ramping,
+            "deviations": self._deviations,
         }
         counters["natural"] = self._natural if math.isfinite(self._natural) else None
         parts = {"counters": Checkpoint(state=counters)}
@@ -89,6 +95,8 @@ class KeepBest(BaseCallback):
         counters = saved.part("counters").state
         self._next, self._good = counters["next"], counters["good"]
         self._ramping = counters["ramping"]
+        if counters["deviations"] is not None:
+            self._deviations = tuple(counters["deviations"])
         self._natural = -math.inf if counters["natural"] is None else counters["natural"]
         if counters["best"] is not None:
             self._best = Score(*(-math.inf if value is None else value for value in counters["best"]))
@@ -103,6 +111,7 @@ class KeepBest(BaseCallback):
         """
         if self.agent is None:
             raise CheckpointError("no agent was validated yet; train for at least one round of updates")
+        self._measure(now=True)
         return self.agent
 
     @property
@@ -112,11 +121,14 @@ class KeepBest(BaseCallback):
 
     def look(self) -> None:
         """Validate the present network."""
-        agent = sb3.convert(self._model, self._env, deviations=self._deviations)
+        self._measure()
+        eps = self._radius if self._model.robustness.kappa > 0 else None
+        agent = sb3.convert(self._model, self._env, deviations=self._deviations, eps=eps)
         score = validate(
             agent,
             self._validation,
-            attacked=self._model.radius_share >= self._validation.attack_from,
+            attacked=self._deviations is not None
+            and self._model.radius_share >= self._validation.attack_from,
             beat=-math.inf if self._best is None else self._best.total,
             seed=self._seed,
             step=self.num_timesteps,
@@ -140,7 +152,23 @@ class KeepBest(BaseCallback):
         assert isinstance(self.model, Robust)
         return self.model
 
+    def _measure(self, *, now: bool = False) -> None:
+        """Measure the deviations, where they are not known and the ramp begins; set the threat of the training by them."""
+        model: Any = self._model
+        due = now or self.num_timesteps >= model.ramp_start
+        if self._deviations is None and due and model.replay_buffer.size() > 1:
+            buffer = model.replay_buffer
+            states = buffer.observations[: buffer.size()].reshape(-1, *buffer.obs_shape)
+            self._deviations = scale.measured(states)
+            if self.agent is not None:
+                self.agent = replace(self.agent, deviations=self._deviations)
+        if self._deviations is not None:
+            perturbation = scale.ball(self._radius, self._deviations)
+            if model.robustness.perturbation != perturbation:
+                model.robustness = replace(model.robustness, perturbation=perturbation)
+
     def _on_rollout_start(self) -> None:
+        self._measure()
         total = self._model._total_timesteps
         if self.num_timesteps >= max(self._next, self._validation.start * total):
             self._next = (self.num_timesteps // self._validation.every + 1) * self._validation.every

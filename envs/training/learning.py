@@ -1,17 +1,18 @@
-"""DQN's hyper-parameters as one value, and the agent that they make."""
+"""Hyper-parameters of DQN and its robust kin, each as one value, and the agent that they make."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from robustsuite.arguments import check_fields, check_numbers
+from robustsuite.arguments import check_fields, check_flags, check_numbers
 from robustsuite.errors import InvalidInput
 
+from .replay import Prioritized
 from .robustness import Robustness
 
 if TYPE_CHECKING:
-    from ..algorithms.sa_dqn import SADQN
+    from ..algorithms.value_based import ValueBased
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class FallingRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QLearning:
-    """Hyper-parameters of a DQN training. Counts are transitions, whatever the number of environments.
+    """Hyper-parameters of DQN and SA-DQN. Counts are transitions, whatever the number of environments.
 
     Args:
         timesteps: of the whole training, >= 1.
@@ -58,6 +59,7 @@ class QLearning:
         tau: share of the online network that a copy mixes in, in (0, 1]; 1 copies.
         exploration_fraction: share of the training over which random actions get fewer, in (0, 1].
         exploration_final: share of random actions after that, in [0, 1].
+        double, dueling, prioritized: of the algorithm. See `ValueBased`.
 
     Raises:
         InvalidInput: `collect` is not a multiple of `environments`, or a number is outside its range.
@@ -81,6 +83,9 @@ class QLearning:
     tau: float = 0.1
     exploration_fraction: float = 0.1
     exploration_final: float = 0.04
+    double: bool = False
+    dueling: bool = False
+    prioritized: Prioritized | None = None
 
     def __post_init__(self) -> None:
         counts = (
@@ -93,17 +98,26 @@ class QLearning:
         check_fields(self, "exploration_fraction", "exploration_final", "gamma", "tau", least=0, most=1)
         check_fields(self, "decay", least=0)
         check_numbers("hidden", self.hidden, integer=True, least=1)
+        check_flags(self, "double", "dueling")
         if self.collect % self.environments:
             raise InvalidInput(
                 f"collect is {self.collect} with {self.environments} environments; expected a multiple of it"
             )
 
-    def build(self, environment: str, *, robustness: Robustness, seed: int, device: str = "cpu") -> SADQN:
-        """Make a fresh agent on fresh environments; with kappa 0 it is plain DQN, to the bit."""
-        from .. import environments
+    def algorithm(self) -> tuple[type[ValueBased], dict[str, Any]]:
+        """Give the algorithm, and the keywords that it alone has."""
         from ..algorithms.sa_dqn import SADQN
 
-        return SADQN(
+        return SADQN, {}
+
+    def build(
+        self, environment: str, *, robustness: Robustness, seed: int, device: str = "cpu"
+    ) -> ValueBased:
+        """Make a fresh agent on fresh environments; with kappa 0 it is plain DQN, to the bit."""
+        from .. import environments
+
+        kind, own = self.algorithm()
+        return kind(
             "MlpPolicy",
             environments.make_many(environment, self.environments, seed=seed),
             robustness=robustness,
@@ -119,6 +133,42 @@ class QLearning:
             exploration_fraction=self.exploration_fraction,
             exploration_final_eps=self.exploration_final,
             policy_kwargs={"net_arch": list(self.hidden)},
+            double=self.double,
+            dueling=self.dueling,
+            prioritized=self.prioritized,
             seed=seed,
             device=device,
+            **own,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CARLearning(QLearning):
+    """Hyper-parameters of CAR-DQN.
+
+    Args:
+        temperature: of its softmax over the batch, > 0. See `CARDQN`.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        QLearning.__post_init__(self)
+        check_fields(self, "temperature", above=0)
+
+    def algorithm(self) -> tuple[type[ValueBased], dict[str, Any]]:
+        """See `QLearning.algorithm`."""
+        from ..algorithms.car_dqn import CARDQN
+
+        return CARDQN, {"temperature": self.temperature}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RADIALLearning(QLearning):
+    """Hyper-parameters of RADIAL-DQN."""
+
+    def algorithm(self) -> tuple[type[ValueBased], dict[str, Any]]:
+        """See `QLearning.algorithm`."""
+        from ..algorithms.radial_dqn import RADIALDQN
+
+        return RADIALDQN, {}

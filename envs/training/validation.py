@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from robustsuite import seeding
-from robustsuite.arguments import check_fields, check_flags
+from robustsuite.arguments import check_fields, check_flags, check_kind
 
+from ..attacks import Adversary, PGDOnQ, TowardAction
 from ..policies import Agent, QFunction
 
 _STEPS = 5
@@ -23,6 +24,7 @@ class Validation:
         start: fraction of the training before the first one, in [0, 1].
         episodes: per validation, >= 1; their seeds are not those of the final evaluation.
         eps: radius of the attacks in standard deviations, >= 0; 0 validates the natural return alone.
+        adversaries: that attack too, beside PGD on Q and the attacks toward each single action.
         enough: return at which natural and attacked episodes are good enough to stop.
         patience: validations that must be good enough before training stops, >= 1.
         attack_from: with eps > 0, share of the final training radius from which agents are attacked, in [0, 1]; before
@@ -38,6 +40,7 @@ class Validation:
     start: float = 0.3
     episodes: int = 10
     eps: float = 0.0
+    adversaries: tuple[Adversary, ...] = ()
     enough: float = math.inf
     patience: int = 3
     attack_from: float = 0.0
@@ -48,6 +51,8 @@ class Validation:
         check_fields(self, "start", "attack_from", least=0, most=1)
         check_fields(self, "eps", least=0)
         check_flags(self, "restart_from_best")
+        for adversary in self.adversaries:
+            check_kind(adversary, Adversary, "adversaries", "observation attacks such as PGDOnQ()")
         check_fields(self, "enough", endless=True)
 
 
@@ -66,8 +71,8 @@ def validate(
 ) -> Score:
     """Score an agent on the validation episodes.
 
-    Attacked return is the mean over episodes of the lowest of PGD on Q and of the attacks toward each single action.
-    An agent that cannot win any more is not attacked further; its attacked return then is an upper bound.
+    Attacked return is the mean over episodes of the lowest of PGD on Q, of the attacks toward each single action, and of
+    what the validation adds. An agent that cannot win any more is not attacked further; its attacked return then is an upper bound.
 
     Args:
         agent: to score.
@@ -80,7 +85,6 @@ def validate(
     import torch
 
     from .. import environments
-    from ..attacks import Adversary, PGDOnQ, TowardAction
     from ..certificates.actions import certified_actions
     from ..evaluation.rollout import rollout
 
@@ -98,6 +102,7 @@ def validate(
         worst = natural.returns.copy()
         adversaries: list[Adversary] = [PGDOnQ(steps=_STEPS)]
         adversaries += [TowardAction(action=action, steps=_STEPS) for action in range(q.actions)]
+        adversaries += validation.adversaries
         for adversary in adversaries:
             if value + float(worst.mean()) < beat:
                 break

@@ -14,8 +14,10 @@ from robustsuite.envs.environments import lockstep
 from robustsuite.envs.evaluation.rollout import rollout
 from robustsuite.envs.policies import agent as agents
 from robustsuite.envs.recipes.q_agent import QAgent
+from robustsuite.envs.training.robustness import Robustness
 from robustsuite.envs.training.validation import Score, Validation
 from robustsuite.errors import InvalidInput
+from robustsuite.perturbations import Linf
 from robustsuite.runs.run import Run
 
 from .test_resume import small
@@ -88,3 +90,23 @@ def test_training_stops_when_good_enough() -> None:
 def test_wrong_validation_is_refused() -> None:
     with pytest.raises(InvalidInput, match="every is 0; expected an integer >= 1"):
         Validation(every=0)
+
+
+def test_deviations_are_measured_where_none_are_known() -> None:
+    found = []
+    for name in ("dqn", "car-dqn"):
+        recipe = small(name)
+        recipe = replace(recipe, env="MountainCar-v0", learning=replace(recipe.learning, timesteps=900))
+        run = Run.scratch()
+        recipe.train(run)
+        agent = agents.load(run.checkpoints / "agent.safetensors")
+        assert agent.deviations is not None
+        assert all(value > 0 for value in agent.deviations)
+        found.append(agent.deviations)
+        assert agent.eps == (None if name == "dqn" else 0.1)
+    assert found[0] == found[1]
+
+
+def test_a_perturbation_of_its_own_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="radius gives it"):
+        replace(small("cartpole-dqn"), robustness=Robustness(perturbation=Linf(0.1)))

@@ -18,7 +18,6 @@ from robustsuite.envs import RECIPES
 from robustsuite.envs.policies import agent as agents
 from robustsuite.envs.recipes.q_agent import QAgent
 from robustsuite.envs.training import resume
-from robustsuite.envs.training.learning import QLearning
 from robustsuite.envs.training.validation import Validation
 from robustsuite.errors import CheckpointError
 from robustsuite.runs import checkpoints
@@ -34,8 +33,14 @@ def small(name: str) -> QAgent:
     robustness = replace(recipe.robustness, ramp=Linear(begin=640, length=640))
     return replace(
         recipe,
-        learning=QLearning(
-            timesteps=1600, environments=2, hidden=(8,), learning_starts=100, collect=50, updates=5
+        learning=replace(
+            recipe.learning,
+            timesteps=1600,
+            environments=2,
+            hidden=(8,),
+            learning_starts=100,
+            collect=50,
+            updates=5,
         ),
         robustness=robustness,
         validation=Validation(every=200, episodes=2, eps=0.1 if robustness.kappa else 0.0),
