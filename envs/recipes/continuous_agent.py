@@ -27,7 +27,7 @@ class ContinuousAgent(Recipe):
     """Train on one environment and measure the agent that the training ends with; nothing is chosen by an attack.
 
     Args:
-        environment: gymnasium id.
+        env: gymnasium id.
         subject: name of the agent in tables.
         learning: hyper-parameters.
         robustness: what is added; kappa 0 is the plain algorithm.
@@ -38,7 +38,7 @@ class ContinuousAgent(Recipe):
 
     domain: ClassVar[str] = "envs"
 
-    environment: str
+    env: str
     subject: str
     learning: PPOLearning = field(default_factory=PPOLearning)
     robustness: Robustness = field(default_factory=Robustness)
@@ -68,7 +68,7 @@ class ContinuousAgent(Recipe):
         steps = self.learning.timesteps
         with threads.one_thread(), run.progress(f"training {self.subject}", total=steps) as progress:
             model = self.learning.build(
-                self.environment, robustness=self.robustness, seed=self.seed, device=self.device
+                self.env, robustness=self.robustness, seed=self.seed, device=self.device
             )
             state = run.checkpoints / _STATE
             if run.resume and state.exists():
@@ -88,7 +88,7 @@ class ContinuousAgent(Recipe):
                     reset_num_timesteps=model.num_timesteps == 0,
                 )
             eps = self.robustness.perturbation.radius if self.robustness.kappa > 0 else None
-            agents.save(sb3.convert(model, self.environment, eps=eps), final)
+            agents.save(sb3.convert(model, self.env, eps=eps), final)
 
     def evaluate(self, run: Run) -> list[Record]:
         """Measure the trained agent over the curve of eps."""

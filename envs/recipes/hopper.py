@@ -16,7 +16,7 @@ FAMILY = Family("Hopper", data=(Included("Hopper-v5", "gymnasium"),))
 @FAMILY.recipe("hopper-ppo", "PPO", minutes=30)
 def ppo() -> envs.ContinuousAgent:
     return envs.ContinuousAgent(
-        environment="Hopper-v5",
+        env="Hopper-v5",
         subject="PPO",
         learning=envs.PPOLearning(timesteps=976 * 2048, actor_rate=3e-4, critic_rate=2.5e-4),
         eps=(0.025, 0.05, 0.075),
