@@ -5,4 +5,4 @@ from robustsuite.recipes import catalogue
 from . import cifar10, digits, mnist10k
 
 RECIPES = catalogue(digits.FAMILY, mnist10k.FAMILY, cifar10.FAMILY)
-DEMO: tuple[str, ...] = tuple(digits.FAMILY.entries)
+DEMO: tuple[str, ...] = ("digits-standard", "digits-adversarial", "digits-certified")
