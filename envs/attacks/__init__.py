@@ -8,6 +8,7 @@ from .pgd_on_q import PGDOnQ
 from .random_noise import RandomNoise
 from .robust_sarsa import RobustSarsa, RobustSarsaTraining
 from .robust_sarsa_and_mad import RobustSarsaAndMAD, RobustSarsaAndMADTraining
+from .switching_rule import SwitchingRule, SwitchingRuleSearch
 from .toward_action import TowardAction
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "RobustSarsaAndMAD",
     "RobustSarsaAndMADTraining",
     "RobustSarsaTraining",
+    "SwitchingRule",
+    "SwitchingRuleSearch",
     "TowardAction",
     "ensure_inside",
 ]

@@ -130,3 +130,31 @@ class Mixed(_NeverMet):
 
     def check_examples(self, count: int, device: torch.device) -> None:
         """Both are made for the same states by the adversary."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pushed(_NeverMet):
+    """Actions go as far as they can along a direction of each state; the score is their product with it.
+
+    Args:
+        directions: shape (batch, coordinates).
+    """
+
+    directions: Float[Tensor, "batch coordinates"]
+
+    def score(self, outputs: Tensor) -> Tensor:
+        return (outputs * self.directions).sum(1)
+
+    def select(self, index: Tensor) -> Pushed:
+        return Pushed(self.directions[index])
+
+    def check_examples(self, count: int, device: torch.device) -> None:
+        if len(self.directions) != count:
+            raise InvalidInput(f"the criterion has {len(self.directions)} directions; expected {count}")
+
+    def check_outputs(self, outputs: Tensor) -> None:
+        if outputs.shape[1:] != self.directions.shape[1:]:
+            raise InvalidInput(
+                f"directions have {self.directions.shape[1]} coordinates and actions {tuple(outputs.shape[1:])}; expected as "
+                "many"
+            )

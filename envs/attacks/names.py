@@ -16,6 +16,7 @@ from .pgd_on_q import PGDOnQ
 from .random_noise import RandomNoise
 from .robust_sarsa import RobustSarsaTraining
 from .robust_sarsa_and_mad import RobustSarsaAndMADTraining
+from .switching_rule import SwitchingRuleSearch
 from .toward_action import TowardAction
 
 Foes = tuple[Adversary | Preparation, ...]
@@ -57,6 +58,7 @@ NAMES: dict[str, Named] = {
     "toward": Named(_each_action, _of_values),
     "critic": Named(lambda policy: (CriticAttack(),), _with_critic),
     "mad": Named(lambda policy: (MaximalActionDifference(),)),
+    "rule": Named(lambda policy: (SwitchingRuleSearch(),)),
     "rs": Named(lambda policy: (RobustSarsaTraining(),), _continuous),
     "rs+mad": Named(lambda policy: (RobustSarsaAndMADTraining(),), _continuous),
 }

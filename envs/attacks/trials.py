@@ -6,6 +6,9 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
 from robustsuite import seeding
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Perturbation
@@ -32,34 +35,30 @@ def least_return(
     Raises:
         InvalidInput: nothing was given to try.
     """
+    first = seeding.derive(seed, "trials")
     found = [
-        (value, place, adversary)
-        for place, (value, adversary) in enumerate(
-            returns(agent, perturbation, tried, episodes=episodes, seed=seed)
-        )
+        (float(played_under(agent, perturbation, one, episodes=episodes, seed=first).mean()), place, one)
+        for place, one in enumerate(tried)
     ]
     if not found:
         raise InvalidInput("got no adversaries to try; expected at least one")
     return min(found, key=lambda entry: entry[:2])[2]
 
 
-def returns(
-    agent: Agent, perturbation: Perturbation, tried: Iterable[A], *, episodes: int, seed: int
-) -> Iterable[tuple[float, A]]:
-    """Give each adversary with the agent's mean return under it. Arguments as for `least_return`."""
-    from ..evaluation.rollout import rollout
+def played_under(
+    agent: Agent, perturbation: Perturbation, adversary: Adversary, *, episodes: int, seed: int
+) -> npt.NDArray[np.float64]:
+    """Give the agent's return in each of some episodes under an adversary, all side by side from the reset seed `seed` on."""
+    from ..evaluation.rollout import rollout  # it needs the adversaries
 
-    first = seeding.derive(seed, "trials")
     with closing(environments.lockstep(agent.env, episodes)) as env:
-        for adversary in tried:
-            played = rollout(
-                agent,
-                env,
-                episodes=episodes,
-                seed=first,
-                adversary=adversary,
-                perturbation=perturbation,
-                attack_seed=first,
-                keep_states=False,
-            )
-            yield float(played.returns.mean()), adversary
+        return rollout(
+            agent,
+            env,
+            episodes=episodes,
+            seed=seed,
+            adversary=adversary,
+            perturbation=perturbation,
+            attack_seed=seed,
+            keep_states=False,
+        ).returns

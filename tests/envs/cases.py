@@ -22,6 +22,7 @@ from robustsuite.envs.attacks import (
     RandomNoise,
     RobustSarsa,
     RobustSarsaAndMAD,
+    SwitchingRule,
     TowardAction,
 )
 from robustsuite.envs.policies import (
@@ -257,6 +258,19 @@ def _own_worth(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torc
     return -_CRITIC(states, policy.act(seen))
 
 
+_ROW = (0.3, 1.0, -0.5, 0.2)
+_RULE = SwitchingRule(weights=(_ROW,), steps=5)
+_PUSH = SwitchingRule(weights=(_ROW[:3],), steps=5)
+
+
+def _obeyed(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return (policy.act(seen) == (_RULE.wanted(states)[:, 0] > 0)).float()
+
+
+def _pushed(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return (policy.act(seen) * _PUSH.wanted(states).sign()).sum(1)
+
+
 FOES = [
     Foe(RandomNoise(), controller),
     Foe(RandomNoise(), _pendulum_gaussian),
@@ -269,6 +283,8 @@ FOES = [
     Foe(CriticAttack(steps=5), controller, _worth),
     Foe(CriticAttack(steps=5), _pendulum_deterministic, _worth),
     Foe(CriticAttack(steps=5), _pendulum_gaussian, _worth),
+    Foe(_RULE, controller, _obeyed),
+    Foe(_PUSH, _pendulum_deterministic, _pushed),
     Foe(RobustSarsa(critic=_CRITIC, steps=5), _pendulum_deterministic, _own_worth),
     Foe(RobustSarsa(critic=_CRITIC, steps=5), _pendulum_gaussian, _own_worth),
     Foe(RobustSarsaAndMAD(critic=_CRITIC, share=0.0, steps=5), _pendulum_gaussian, _own_worth),
