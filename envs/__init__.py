@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from robustsuite import lazily
 
-from . import commands
+from . import commands, registration
 from .recipes import DEMO, RECIPES
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def _figures(records: Sequence[Record]) -> list[Figure]:
 
     return [*matrix_figures(records), *over_trainings(records), *profiles(records)]
 
+
+registration.register()
 
 COMMANDS = {"matrix": commands.matrix, "video": commands.video}
 EVALUATIONS = (_evaluation_of,)

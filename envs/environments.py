@@ -111,6 +111,8 @@ def _named(name: object) -> Iterator[None]:
     check_kind(name, str, "environment", "a gymnasium id, such as 'CartPole-v1'")
     try:
         yield
+    except InvalidInput:
+        raise
     except (gym.error.Error, ImportError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidInput(
