@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from .regularizers import ConvexRegularizer, PGDRegularizer, SGLDRegularizer
     from .threat import scale
     from .training.learning import CARLearning, QLearning, RADIALLearning
-    from .training.ppo_learning import PPOLearning
+    from .training.ppo_learning import PPOLearning, RADIALPPOLearning
     from .training.replay import Prioritized
     from .training.robustness import Robustness
+    from .training.td3_learning import DDPGLearning, TD3Learning
     from .training.validation import Validation
 
 
@@ -70,6 +71,7 @@ __all__ = [
     "CARLearning",
     "ContinuousAgent",
     "ConvexRegularizer",
+    "DDPGLearning",
     "GaussianNoise",
     "OrnsteinUhlenbeckNoise",
     "PGDRegularizer",
@@ -78,8 +80,10 @@ __all__ = [
     "QAgent",
     "QLearning",
     "RADIALLearning",
+    "RADIALPPOLearning",
     "Robustness",
     "SGLDRegularizer",
+    "TD3Learning",
     "Validation",
     "scale",
 ]
@@ -101,7 +105,8 @@ __getattr__ = lazily.names(
         "threat.scale": "",
         "training.learning": "CARLearning QLearning RADIALLearning",
         "training.replay": "Prioritized",
-        "training.ppo_learning": "PPOLearning",
+        "training.ppo_learning": "PPOLearning RADIALPPOLearning",
+        "training.td3_learning": "DDPGLearning TD3Learning",
         "training.robustness": "Robustness",
         "training.validation": "Validation",
     },

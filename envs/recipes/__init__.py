@@ -2,7 +2,31 @@
 
 from robustsuite.recipes import catalogue
 
-from . import acrobot, any_environment, cartpole, hopper
+from . import (
+    acrobot,
+    ant,
+    any_environment,
+    cartpole,
+    halfcheetah,
+    hopper,
+    humanoid,
+    inverted_pendulum,
+    pendulum,
+    reacher,
+    walker2d,
+)
 
-RECIPES = catalogue(any_environment.FAMILY, cartpole.FAMILY, acrobot.FAMILY, hopper.FAMILY)
+RECIPES = catalogue(
+    any_environment.FAMILY,
+    cartpole.FAMILY,
+    acrobot.FAMILY,
+    pendulum.FAMILY,
+    inverted_pendulum.FAMILY,
+    reacher.FAMILY,
+    hopper.FAMILY,
+    walker2d.FAMILY,
+    halfcheetah.FAMILY,
+    ant.FAMILY,
+    humanoid.FAMILY,
+)
 DEMO: tuple[str, ...] = ("cartpole-dqn", "cartpole-sadqn")

@@ -108,3 +108,13 @@ class PPOLearning:
         from ..algorithms.sa_ppo import SAPPO
 
         return SAPPO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RADIALPPOLearning(PPOLearning):
+    """Hyper-parameters of a RADIAL-PPO training. See `PPOLearning`; kappa of the robustness lies in [0, 1]."""
+
+    def _algorithm(self) -> type[RobustPPO]:
+        from ..algorithms.radial_ppo import RADIALPPO
+
+        return RADIALPPO

@@ -1,17 +1,24 @@
-"""A callback of long trainings: save the state at intervals, write what is logged, and tell the progress."""
+"""Callbacks of long trainings: save the state at intervals, write what is logged, measure the units of radii."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from robustsuite.runs import checkpoints
 from robustsuite.runs.run import ProgressBar, Run
 
+from ..algorithms.robust_td3 import RobustTD3
+from ..threat import scale
 from . import resume
+
+_RECENT = 100_000
+"""Of the replayed transitions, how many of the latest the deviations are measured on."""
 
 
 class Watch(BaseCallback):
@@ -64,4 +71,45 @@ class Watch(BaseCallback):
 
     def _on_step(self) -> bool:
         self._progress.to(self.num_timesteps)
+        return True
+
+
+class Units(BaseCallback):
+    """Measure the deviations of the states that an agent has come to visit, once, and let its radius count in them.
+
+    They are measured when the ramp begins, and kept in a file of their own, so that a resumed training has the same.
+
+    Args:
+        path: of the file.
+        agent: with a replay buffer; its perturbation's radius counts deviations.
+    """
+
+    def __init__(self, path: Path, agent: RobustTD3) -> None:
+        super().__init__()
+        self._path, self._agent = path, agent
+        self._eps = agent.robustness.perturbation.radius or 0.0
+        if path.exists():
+            self._apply()
+
+    def deviations(self) -> tuple[float, ...]:
+        """Give the deviations; a training that ended before its ramp began has them measured now."""
+        if not self._path.exists():
+            buffer = self._agent.replay_buffer
+            assert buffer is not None
+            held = buffer.buffer_size if buffer.full else buffer.pos
+            recent = np.arange(buffer.pos - min(held, _RECENT), buffer.pos) % buffer.buffer_size
+            states = buffer.observations[recent].reshape(len(recent) * buffer.n_envs, -1)
+            measured = torch.tensor(scale.measured(states), dtype=torch.float64)
+            checkpoints.save(self._path, tensors={"deviations": measured}, state={})
+        return tuple(checkpoints.load(self._path).tensors["deviations"].tolist())
+
+    def _apply(self) -> None:
+        ball = scale.ball(self._eps, self.deviations())
+        self._agent.robustness = replace(self._agent.robustness, perturbation=ball)
+
+    def _on_rollout_start(self) -> None:
+        if not self._path.exists() and self.num_timesteps >= self._agent.robustness.ramp.begin:
+            self._apply()
+
+    def _on_step(self) -> bool:
         return True
