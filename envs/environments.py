@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
 
 
-def make(name: str) -> gym.Env[Any, Any]:
+def make(name: str, **options: Any) -> gym.Env[Any, Any]:
     """Make an environment.
 
     Args:
         name: gymnasium id.
+        options: of `gymnasium.make`.
 
     Raises:
         InvalidInput: gymnasium does not know it, or lacks what it needs.
     """
     with _named(name):
-        return gym.make(name)
+        return gym.make(name, **options)
 
 
 def make_many(name: str, count: int, *, seed: int) -> VecEnv:

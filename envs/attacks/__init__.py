@@ -1,7 +1,10 @@
 """Attacks on what an agent sees: each takes the true states and gives the states to show."""
 
 from .adversary import Adversary, Attacker, Memoryless, Preparation, ensure_inside
+from .adversary_training import AdversaryTraining, DirectorTraining
 from .critic_attack import CriticAttack
+from .director import Director
+from .learned_adversary import LearnedAdversary
 from .maximal_action_difference import MaximalActionDifference
 from .min_q import MinQ
 from .pgd_on_q import PGDOnQ
@@ -13,8 +16,12 @@ from .toward_action import TowardAction
 
 __all__ = [
     "Adversary",
+    "AdversaryTraining",
     "Attacker",
     "CriticAttack",
+    "Director",
+    "DirectorTraining",
+    "LearnedAdversary",
     "MaximalActionDifference",
     "Memoryless",
     "MinQ",

@@ -158,3 +158,42 @@ class Pushed(_NeverMet):
                 f"directions have {self.directions.shape[1]} coordinates and actions {tuple(outputs.shape[1:])}; expected as "
                 "many"
             )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Directed(_NeverMet):
+    """Actions move along a direction, and far: ``cos(d, direction) + |d|`` with ``d = (a - reference) / unit``.
+
+    Args:
+        reference: actions at the true states, shape (batch, coordinates).
+        unit: what distances count in, shape (batch, coordinates), > 0.
+        directions: shape (batch, coordinates).
+
+    Source: Sun et al. 2022 (PA-AD), section 4.2, with weight 1.
+    """
+
+    reference: Tensor
+    unit: Tensor
+    directions: Tensor
+
+    def score(self, outputs: Tensor) -> Tensor:
+        moved = (outputs - self.reference) / self.unit
+        # A length under a root has no slope at 0, where the true state is.
+        length = moved.square().sum(1).add(1e-12).sqrt()
+        along = (moved * self.directions).sum(1) / self.directions.norm(dim=1).clamp_min(1e-12)
+        score: Tensor = along / length + length
+        return score
+
+    def select(self, index: Tensor) -> Directed:
+        return Directed(self.reference[index], self.unit[index], self.directions[index])
+
+    def check_examples(self, count: int, device: torch.device) -> None:
+        if len(self.directions) != count:
+            raise InvalidInput(f"the criterion has {len(self.directions)} directions; expected {count}")
+
+    def check_outputs(self, outputs: Tensor) -> None:
+        if outputs.shape[1:] != self.directions.shape[1:]:
+            raise InvalidInput(
+                f"directions have {self.directions.shape[1]} coordinates and actions {tuple(outputs.shape[1:])}; expected as "
+                "many"
+            )

@@ -9,6 +9,7 @@ from robustsuite.errors import InvalidInput
 
 from ..policies import Policy, QFunction
 from .adversary import Adversary, Preparation
+from .adversary_training import AdversaryTraining, DirectorTraining
 from .critic_attack import CriticAttack
 from .maximal_action_difference import MaximalActionDifference
 from .min_q import MinQ
@@ -59,6 +60,8 @@ NAMES: dict[str, Named] = {
     "critic": Named(lambda policy: (CriticAttack(),), _with_critic),
     "mad": Named(lambda policy: (MaximalActionDifference(),)),
     "rule": Named(lambda policy: (SwitchingRuleSearch(),)),
+    "learned": Named(lambda policy: (AdversaryTraining(),)),
+    "director": Named(lambda policy: (DirectorTraining(),)),
     "rs": Named(lambda policy: (RobustSarsaTraining(),), _continuous),
     "rs+mad": Named(lambda policy: (RobustSarsaAndMADTraining(),), _continuous),
 }

@@ -76,11 +76,11 @@ class RobustSarsaTraining:
     Source: Zhang et al. 2020, appendix, for the scan.
     """
 
-    samples: int = 40_000
-    noise: float = 1.0
+    samples: int = 60_000
+    noise: float = 0.5
     training: SarsaTraining = field(default_factory=SarsaTraining)
     boxes: tuple[float, ...] = (0.1, 0.3)
-    weights: tuple[float, ...] = (0.3, 1.0)
+    weights: tuple[float, ...] = (1.0,)
     episodes: int = 5
     steps: int = 10
 

@@ -47,14 +47,14 @@ class SarsaTraining:
     Source: Zhang et al. 2020, section 4 and appendix (robust Sarsa), with true successors as in the form for DDPG.
     """
 
-    updates: int = 8000
+    updates: int = 12_000
     batch: int = 128
     rate: float = 1e-3
     hidden: tuple[int, ...] = (128, 128)
     gamma: float = 0.99
     mix: float = 0.01
     box: float = 0.3
-    weight: float = 0.3
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
         check_fields(self, "updates", "batch", integer=True, least=1)

@@ -52,7 +52,7 @@ def convert(
     elif isinstance(model, TD3):
         policy = _deterministic(model)
     else:
-        policy = _gaussian(model)
+        policy = _policy_gradient(model)
     image = isinstance(policy.network, Network) and isinstance(policy.network.architecture, NatureCNN)
     return Agent(
         env=env,
@@ -97,9 +97,11 @@ def _deterministic(model: Any) -> Deterministic:
     return Deterministic(actor, critic=ActionCritic(copied(critic, inputs=model.action_space)))
 
 
-def _gaussian(model: Any) -> Gaussian:
+def _policy_gradient(model: Any) -> Gaussian | QFunction:
     extractor = model.policy.mlp_extractor
     mean = copied(nn.Sequential(*extractor.policy_net, model.policy.action_net))
+    if isinstance(model.action_space, spaces.Discrete):  # the likeliest action has the largest logit
+        return QFunction(mean, int(model.action_space.n))
     value = copied(nn.Sequential(*extractor.value_net, model.policy.value_net))
     limits = torch.as_tensor(np.stack([model.action_space.low, model.action_space.high]))
     return Gaussian(

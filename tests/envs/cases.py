@@ -16,6 +16,8 @@ from robustsuite.envs.algorithms.robust import Robust
 from robustsuite.envs.attacks import (
     Adversary,
     CriticAttack,
+    Director,
+    LearnedAdversary,
     MaximalActionDifference,
     MinQ,
     PGDOnQ,
@@ -271,6 +273,29 @@ def _pushed(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.T
     return (policy.act(seen) * _PUSH.wanted(states).sign()).sum(1)
 
 
+def _places(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    """The first coordinate of the fixed learner's places is always 1, the upper end."""
+    return seen[:, 0] - states[:, 0]
+
+
+def _learner(states: int, outputs: int) -> Agent:
+    """Give an agent that decides 1 everywhere."""
+    network = MLP(sizes=(states, outputs)).build()
+    network.load_state_dict({"0.weight": torch.zeros(outputs, states), "0.bias": torch.ones(outputs)})
+    return Agent(env="Pendulum-v1", policy=Deterministic(network))
+
+
+def _forcing() -> Agent:
+    """Give an agent that takes action 1 everywhere."""
+    network = MLP(sizes=(4, 2)).build()
+    network.load_state_dict({"0.weight": torch.zeros(2, 4), "0.bias": torch.tensor([0.0, 1.0])})
+    return Agent(env="CartPole-v1", policy=QFunction(network, 2))
+
+
+def _upward(policy: Policy, states: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return (policy.act(seen) - policy.act(states))[:, 0]
+
+
 FOES = [
     Foe(RandomNoise(), controller),
     Foe(RandomNoise(), _pendulum_gaussian),
@@ -283,6 +308,10 @@ FOES = [
     Foe(CriticAttack(steps=5), controller, _worth),
     Foe(CriticAttack(steps=5), _pendulum_deterministic, _worth),
     Foe(CriticAttack(steps=5), _pendulum_gaussian, _worth),
+    Foe(LearnedAdversary(adversary=_learner(3, 3), timesteps=0), _pendulum_gaussian, _places),
+    Foe(Director(director=_learner(3, 1), timesteps=0, steps=5), _pendulum_deterministic, _upward),
+    Foe(Director(director=_learner(3, 1), timesteps=0, steps=5), _pendulum_gaussian, _upward),
+    Foe(Director(director=_forcing(), timesteps=0, steps=5), controller, _second),
     Foe(_RULE, controller, _obeyed),
     Foe(_PUSH, _pendulum_deterministic, _pushed),
     Foe(RobustSarsa(critic=_CRITIC, steps=5), _pendulum_deterministic, _own_worth),
