@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -11,6 +11,8 @@ from gymnasium import spaces
 
 from robustsuite.arguments import check_kind, check_number, described
 from robustsuite.errors import InvalidInput
+
+from . import registration
 
 if TYPE_CHECKING:
     from stable_baselines3.common.vec_env import VecEnv
@@ -31,11 +33,23 @@ def make(name: str, **options: Any) -> gym.Env[Any, Any]:
 
 
 def make_many(name: str, count: int, *, seed: int) -> VecEnv:
-    """Make `count` environments that are stepped side by side in one process. See `make`."""
+    """Make `count` environments for training, stepped side by side in one process: of Atari games, a life is an episode.
+
+    See `make`.
+    """
     from stable_baselines3.common.env_util import make_vec_env
 
+    options = {"training": True} if name in registration.ATARI else {}
     with _named(name):
-        return make_vec_env(name, n_envs=count, seed=seed)
+        return make_vec_env(name, n_envs=count, seed=seed, env_kwargs=options)
+
+
+def shows_images(name: str) -> bool:
+    """Say whether an environment shows images in 8 bits."""
+    from stable_baselines3.common.preprocessing import is_image_space
+
+    with closing(make(name)) as env:
+        return is_image_space(env.observation_space)
 
 
 def lockstep(name: str, count: int, *, seed: int = 0, **options: Any) -> VecEnv:

@@ -6,6 +6,7 @@ from . import (
     acrobot,
     ant,
     any_environment,
+    atari,
     cartpole,
     halfcheetah,
     hopper,
@@ -28,5 +29,6 @@ RECIPES = catalogue(
     halfcheetah.FAMILY,
     ant.FAMILY,
     humanoid.FAMILY,
+    atari.FAMILY,
 )
 DEMO: tuple[str, ...] = ("cartpole-dqn", "cartpole-sadqn")

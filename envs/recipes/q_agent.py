@@ -28,16 +28,16 @@ class QAgent(Recipe):
     """Train DQN or a robust kin on one environment and measure the agent of the best validation.
 
     Args:
-        env: gymnasium id; observations are vectors and actions discrete.
+        env: gymnasium id; observations are vectors, or images in 8 bits, and actions discrete.
         subject: name of the agent in tables.
         learning: hyper-parameters; their class says which algorithm: `QLearning` (DQN, SA-DQN), `CARLearning` ...
-        radius: of the training at the ramp's end, in standard deviations, >= 0.
+        radius: of the training at the ramp's end, in standard deviations, on images in shares of their range, >= 0.
         robustness: what is added, with the perturbation left out, for `radius` gives it; kappa 0 is plain DQN.
         deviations: of each coordinate, in which all radii count; none: the known ones of the environment, else those of the
             states in the replay buffer when the ramp begins, written with the run. Agents of the same seed, hyper-parameters
             and ramp measure the same ones, robust or not.
         validation: how the best agent is chosen, on episodes of their own seeds.
-        eps: radii of the curve, in standard deviations, > 0.
+        eps: radii of the curve, in the units of `radius`, > 0.
         episodes: per attack and eps, >= 1.
     """
 
@@ -75,7 +75,7 @@ class QAgent(Recipe):
         from ..policies import agent as agents
         from ..training import callbacks
 
-        environments.check_spaces(environments.make(self.env), vectors=True)
+        environments.check_spaces(environments.make(self.env))
         final = run.checkpoints / _AGENT
         if run.resume and final.exists():
             return
@@ -128,7 +128,7 @@ class QAgent(Recipe):
         from ..evaluation.evaluate import AgentEvaluation
 
         env = environments.make(self.env)
-        environments.check_spaces(env, vectors=True)
+        environments.check_spaces(env)
         space = env.action_space
         assert isinstance(space, gym.spaces.Discrete)
         toward = tuple(TowardAction(action=action) for action in range(int(space.n)))

@@ -13,9 +13,11 @@ from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.preprocessing import is_image_space
 from torch import Tensor
 
 from robustsuite.errors import CheckpointError
+from robustsuite.perturbations import Linf, Perturbation
 from robustsuite.runs import checkpoints
 from robustsuite.runs.checkpoints import Checkpoint
 from robustsuite.runs.run import ProgressBar, Run
@@ -127,7 +129,7 @@ class KeepBest(BaseCallback):
         score = validate(
             agent,
             self._validation,
-            attacked=self._deviations is not None
+            attacked=(self._deviations is not None or is_image_space(self._model.observation_space))
             and self._model.radius_share >= self._validation.attack_from,
             beat=-math.inf if self._best is None else self._best.total,
             seed=self._seed,
@@ -155,6 +157,9 @@ class KeepBest(BaseCallback):
     def _measure(self, *, now: bool = False) -> None:
         """Measure the deviations, where they are not known and the ramp begins; set the threat of the training by them."""
         model: Any = self._model
+        if is_image_space(model.observation_space):
+            self._set(Linf(self._radius, clip=(0.0, 1.0)))
+            return
         due = now or self.num_timesteps >= model.ramp_start
         if self._deviations is None and due and model.replay_buffer.size() > 1:
             buffer = model.replay_buffer
@@ -163,9 +168,12 @@ class KeepBest(BaseCallback):
             if self.agent is not None:
                 self.agent = replace(self.agent, deviations=self._deviations)
         if self._deviations is not None:
-            perturbation = scale.ball(self._radius, self._deviations)
-            if model.robustness.perturbation != perturbation:
-                model.robustness = replace(model.robustness, perturbation=perturbation)
+            self._set(scale.ball(self._radius, self._deviations))
+
+    def _set(self, perturbation: Perturbation) -> None:
+        model = self._model
+        if model.robustness.perturbation != perturbation:
+            model.robustness = replace(model.robustness, perturbation=perturbation)
 
     def _on_rollout_start(self) -> None:
         self._measure()

@@ -46,7 +46,7 @@ class QLearning:
     Args:
         timesteps: of the whole training, >= 1.
         environments: stepped side by side in one process, >= 1.
-        hidden: widths of the hidden layers (ReLU), each >= 1.
+        hidden: widths of the hidden layers (ReLU), each >= 1; on images the network of Mnih et al. 2015 is taken instead.
         learning_rate: of Adam at the start, > 0; times the remaining share of the training (0.05 at least) to the power `decay`.
         decay: see `learning_rate`, >= 0; 1 is a straight line.
         batch_size: transitions per update, >= 1.
@@ -117,8 +117,9 @@ class QLearning:
         from .. import environments
 
         kind, own = self.algorithm()
+        images = environments.shows_images(environment)
         return kind(
-            "MlpPolicy",
+            "CnnPolicy" if images else "MlpPolicy",
             environments.make_many(environment, self.environments, seed=seed),
             robustness=robustness,
             learning_rate=FallingRate(self.learning_rate, self.decay),
@@ -132,7 +133,7 @@ class QLearning:
             tau=self.tau,
             exploration_fraction=self.exploration_fraction,
             exploration_final_eps=self.exploration_final,
-            policy_kwargs={"net_arch": list(self.hidden)},
+            policy_kwargs={} if images else {"net_arch": list(self.hidden)},
             double=self.double,
             dueling=self.dueling,
             prioritized=self.prioritized,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium as gym
 import numpy as np
 import pytest
 
-from robustsuite.envs import environments
+from robustsuite.envs import RECIPES, environments
 from robustsuite.envs.evaluation.rollout import rollout
 from robustsuite.envs.policies import Agent, NatureCNN, QFunction
 from robustsuite.envs.preprocessing import Pixels, atari
+from robustsuite.envs.recipes.q_agent import QAgent
 from robustsuite.errors import InvalidInput
+from robustsuite.runs.run import Run
+from robustsuite.training import Linear
 
 pytest.importorskip("ale_py", reason="the games come with ale-py, extra `atari`")
 pytest.importorskip("cv2", reason="frames are made with OpenCV, extra `atari`")
@@ -63,6 +68,42 @@ def test_an_agent_plays_it() -> None:
     played = rollout(agent, env, episodes=1, seed=0)
     assert played.states.shape == (20, 1, 84, 84)
     assert 0 <= played.states.min() <= played.states.max() <= 1
+
+
+@pytest.fixture
+def short() -> str:
+    """Give the id of a game that ends after a few steps."""
+    name = "robustsuite-test/Freeway-v0"
+    if name not in gym.registry:
+        gym.register(
+            id=name,
+            entry_point="robustsuite.envs.preprocessing.atari:make",
+            kwargs={"game": "Freeway"},
+            max_episode_steps=4,
+        )
+    return name
+
+
+def test_the_recipe_trains_and_measures(short: str) -> None:
+    whole = RECIPES["freeway-sadqn"]()
+    assert isinstance(whole, QAgent)
+    recipe = replace(
+        whole,
+        env=short,
+        learning=replace(
+            whole.learning, timesteps=48, buffer_size=64, learning_starts=8, collect=4, batch_size=4
+        ),
+        robustness=replace(whole.robustness, ramp=Linear(begin=16, length=16)),
+        validation=replace(whole.validation, every=16, start=0.0, episodes=1),
+        eps=(1 / 255,),
+        episodes=1,
+    )
+    run = Run.scratch()
+    recipe.train(run)
+    found = recipe.evaluate(run)
+    assert {record.norm for record in found} == {"", "Linf"}
+    kinds = {(record.metric.name, record.method) for record in found}
+    assert {("return", "none"), ("return", "PGD on Q"), ("certified_actions", "IBP")} <= kinds
 
 
 def test_unknown_games_are_refused() -> None:
