@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 
 def main(folder: Path) -> None:
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # a resumed run supersedes a few of its rows
     for path in sorted(folder.iterdir()):
         if not (path / "recipe.json").exists():
             continue
