@@ -37,6 +37,7 @@ def certified_actions(
     perturbation: Perturbation,
     *,
     method: Method = bounds.crown,
+    sound: bool = False,
 ) -> Bool[Tensor, " steps"]:
     """Say for each state whether ``min over a != a* of the lower bound of Q(.,a*) - Q(.,a)`` over B(s) is > 0.
 
@@ -49,6 +50,7 @@ def certified_actions(
         states: true states, shape (steps, *observation).
         perturbation: B(s).
         method: bounding method, such as `bounds.ibp` or `bounds.crown`.
+        sound: whether rounding is bounded too: then what is certified holds for the actions as they are computed.
 
     Raises:
         InvalidInput: no states.
@@ -61,7 +63,7 @@ def certified_actions(
     check_batch(states, "states")
     if len(states) == 0:
         raise InvalidInput("got no states to certify; expected at least one")
-    graph = policy.graph(states[:2])
+    graph = policy.graph(states[:2], sound=sound)
     parts = []
     with one_thread():
         for batch in torch.split(states, _BATCH):
@@ -85,7 +87,8 @@ def certified_returns(
 
     Args:
         natural: episodes without attack.
-        certified: for each step of `natural`, shape (steps,).
+        certified: for each step of `natural`, shape (steps,); from `certified_actions` with ``sound=True``, as one action that
+            rounding flips makes another episode.
         lowest_reward: lower bound of the reward of any step.
         horizon: most steps that an episode can have.
 

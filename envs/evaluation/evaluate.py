@@ -249,8 +249,9 @@ def _actions(measuring: _Measuring, natural: Rollout) -> None:
             about = {"perturbation": ball, "method": name, "seconds": time.perf_counter() - started}
             measuring.add(CERTIFIED_ACTIONS, share_of_steps(certified, natural), **about)
             if evaluation.details and agent.env in LOWEST_REWARD and horizon is not None:
+                proven = certified_actions(q, states, ball, method=method, sound=True).cpu().numpy()
                 values = certified_returns(
-                    natural, certified, lowest_reward=LOWEST_REWARD[agent.env], horizon=horizon
+                    natural, proven, lowest_reward=LOWEST_REWARD[agent.env], horizon=horizon
                 )
                 measuring.add(CERTIFIED_RETURN, statistics.mean(values), **about)
 

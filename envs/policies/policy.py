@@ -43,7 +43,7 @@ class Policy(ABC):
         check_kind(network, nn.Module, "network", "a torch.nn.Module from states to one row of numbers each")
         self.network = network
         self.critic = critic
-        self._graph: Graph | None = None
+        self._graphs: dict[bool, Graph] = {}
 
     @abstractmethod
     def decide(self, outputs: Float[Tensor, "batch outputs"]) -> Tensor:
@@ -87,11 +87,16 @@ class Policy(ABC):
         """
         return self.act(states), memory
 
-    def graph(self, example: Float[Tensor, "batch *state"]) -> Graph:
-        """Give the traced network; `example` is a batch that shows shape, dtype and device."""
-        if self._graph is None:
-            self._graph = bounds.trace(self.network, example.detach())
-        return self._graph
+    def graph(self, example: Float[Tensor, "batch *state"], *, sound: bool = False) -> Graph:
+        """Give the traced network.
+
+        Args:
+            example: a batch that shows shape, dtype and device.
+            sound: whether its bounds hold for the network as it is computed in floating point. See `bounds.trace`.
+        """
+        if sound not in self._graphs:
+            self._graphs[sound] = bounds.trace(self.network, example.detach(), sound=sound)
+        return self._graphs[sound]
 
     @property
     def device(self) -> torch.device:

@@ -86,6 +86,15 @@ def test_certified_returns_by_hand() -> None:
         certified_returns(played, whole[:3], lowest_reward=0.0, horizon=10)
 
 
+def test_bounds_of_rounding_certify_no_more() -> None:
+    agent, states = controller(), torch.randn(200, 4, generator=seeding.generator(0)) * 0.1
+    for method in METHODS.values():
+        plain = certified_actions(agent.policy, states, agent.ball(0.02), method=method)
+        proven = certified_actions(agent.policy, states, agent.ball(0.02), method=method, sound=True)
+        assert (proven <= plain).all()
+        assert proven.any()
+
+
 def test_no_states_are_refused() -> None:
     with pytest.raises(InvalidInput, match="got no states"):
         certified_actions(controller().policy, torch.zeros(0, 4), scale.ball(0.1, STD))
