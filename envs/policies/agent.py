@@ -17,7 +17,7 @@ from robustsuite.perturbations import Linf, Perturbation
 from robustsuite.runs import checkpoints, serialization
 from robustsuite.runs.checkpoints import Checkpoint
 
-from ..preprocessing import Keys, Normalizer, Pixels
+from ..preprocessing import Keys, Normalizer, Padded, Pixels
 from ..preprocessing.states import plain
 from ..threat import scale
 from .continuous import Deterministic, Gaussian
@@ -27,7 +27,7 @@ from .policy import Policy
 from .q_function import QFunction
 
 _KIND = "agent"
-_Steps = Normalizer | Pixels | Keys
+_Steps = Normalizer | Padded | Pixels | Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,7 +148,7 @@ def from_checkpoint(saved: Checkpoint, *, device: torch.device | str = "cpu") ->
         steps: Any = None
         if state["preprocessing"] is not None:
             steps = serialization.from_json(state["preprocessing"], object)
-            check_kind(steps, (Normalizer, Pixels, Keys), "preprocessing", "one of the suite's")
+            check_kind(steps, (Normalizer, Padded, Pixels, Keys), "preprocessing", "one of the suite's")
         deviations = state["deviations"]
         return Agent(
             env=state["env"],

@@ -6,24 +6,44 @@ Source: Zhang et al. 2020, and the authors' repositories; each description says 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from robustsuite.arguments import described
 from robustsuite.errors import CheckpointError, InvalidInput
 from robustsuite.runs import files
 
-from ..preprocessing import Normalizer
+from ..preprocessing import Normalizer, Padded
 from .agent import Agent
 from .continuous import Deterministic, Gaussian
 from .critics import ActionCritic, StateCritic
 from .networks import MLP, Network
 from .policy import Policy
 
-_ACTIVATIONS = ("relu", "tanh")
-_NORMALIZER = "clip((obs - mean) / (std + 1e-8), -10, 10)"
+_HIDDEN = ("relu", "tanh")
+_PLAIN = ("none", "identity", "linear", "hardtanh", "clip")
+"""Of outputs that are used as they are; those that are cut off are cut off by their user."""
+
+_STATE = ("obs", "state")
+_NORMALIZER = re.compile(
+    r"clip\(\(\w+ - mean\) / \(std \+ (?P<least>[\d.e-]+)\), -(?P<limit>[\d.]+), (?P=limit)\)"
+)
+
+LEFT_OUT: dict[tuple[str, int], tuple[int, ...]] = {
+    ("Ant-v5", 111): tuple(range(27, 33)),  # contact forces of the world's body
+    ("Reacher-v5", 11): (10,),  # height of the finger above the target, 0
+    ("Humanoid-v5", 376): (*range(45, 55), *range(185, 191), *range(269, 275), *range(292, 298)),
+}
+"""Coordinates of version 2's states that version 5 leaves out, by environment and size of the state.
+
+Source: gymnasium's documentation of version 5: inertia, velocity, actuator and contact forces of the world's body.
+"""
 
 
 def is_published(path: Path) -> bool:
@@ -44,6 +64,47 @@ def load(path: Path, *, env: str | None = None, device: torch.device | str = "cp
         CheckpointError: a file is missing or damaged, or the weights do not fit the description.
         InvalidInput: the description says something that is not understood.
     """
+    with _reading(path, device) as (about, tensors):
+        return _agent(about, tensors, env=env)
+
+
+def load_critic(path: Path, *, device: torch.device | str = "cpu") -> ActionCritic:
+    """Read a critic of actions that others trained, such as one of robust Sarsa.
+
+    Args:
+        path: of its two files, as for `load`.
+        device: of its network.
+
+    Raises:
+        CheckpointError, InvalidInput: as for `load`.
+    """
+    with _reading(path, device) as (about, tensors):
+        return _action_critic(_part(about, ("critic", "sarsa", "robust_sarsa", "q", "value")), about, tensors)
+
+
+def load_adversary(path: Path, *, env: str | None = None, device: torch.device | str = "cpu") -> Agent:
+    """Read the policy of a learned adversary that others trained: from normalised states to places in [-1, 1]^n.
+
+    Args:
+        path: of its two files, as for `load`.
+        env: as for `load`.
+        device: of its network.
+
+    Raises:
+        CheckpointError, InvalidInput: as for `load`.
+    """
+    with _reading(path, device) as (about, tensors):
+        part = _part(about, ("adversary", "actor", "policy"))
+        return Agent(env=_env(about, env), policy=Deterministic(_mlp(part, about[part], tensors)))
+
+
+@contextmanager
+def _reading(path: Path, device: torch.device | str) -> Iterator[tuple[dict[str, Any], dict[str, Tensor]]]:
+    """Give description and tensors; what they lack while they are used is named.
+
+    Raises:
+        CheckpointError: missing or damaged files, or something that the description lacks.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -56,9 +117,11 @@ def load(path: Path, *, env: str | None = None, device: torch.device | str = "cp
     except (OSError, ValueError, SafetensorError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"the published agent '{stem}' cannot be read ({reason})") from None
+    if not isinstance(about, dict):
+        raise CheckpointError(f"the description of '{stem}' is {described(about)}; expected an object")
     try:
-        return _agent(about, tensors, env=env, device=device)
-    except (KeyError, TypeError) as error:
+        yield about, tensors
+    except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"the published agent '{stem}' lacks {error}") from None
 
 
@@ -68,37 +131,75 @@ def current_version(env: str) -> str:
     return f"{name}-v5" if version in ("1", "2", "3") else env
 
 
-def _agent(
-    about: dict[str, Any], tensors: dict[str, Tensor], *, env: str | None, device: torch.device | str
-) -> Agent:
-    actor = about["actor"]
-    network = _mlp("actor", actor, tensors)
+def _agent(about: dict[str, Any], tensors: dict[str, Tensor], *, env: str | None) -> Agent:
+    part = _part(about, ("actor", "policy"))
+    network = _mlp(part, about[part], tensors)
+    name, size = _env(about, env), int(about[part]["layers"][0])
+    normalizer = _normalizer(about.get("observation_normaliser"), tensors)
+    preprocessing: Normalizer | Padded | None = normalizer
+    places = LEFT_OUT.get((name, size))
+    if places is not None:
+        preprocessing = Padded(places=places, size=size, then=normalizer)
     threat = about["perturbation"]
     if threat["norm"] != "linf":
         raise InvalidInput(f"perturbation's norm is {threat['norm']!r}; expected 'linf'")
-    normalizer = _normalizer(about.get("observation_normaliser"), tensors)
-    deviations = tensors.get("attack.state_std")
-    if (deviations is None) == (normalizer is None):
-        raise InvalidInput(
-            "the agent has both or neither of attack.state_std and obs_norm; expected the unit of its radius"
-        )
+    deviations = _deviations(str(threat.get("scale", "")), tensors, normalised=normalizer is not None)
+    log_std = next((tensors[key] for key in (f"{part}.log_std", "log_std") if key in tensors), None)
     policy: Policy
-    if "actor.log_std" in tensors:
-        critic = StateCritic(_mlp("critic", about["critic"], tensors))
-        policy = Gaussian(network, tensors["actor.log_std"].flatten(), critic=critic)
+    if log_std is not None:
+        critic = StateCritic(_mlp("critic", about["critic"], tensors)) if "critic" in about else None
+        policy = Gaussian(network, log_std.flatten().float(), critic=critic)
     else:
         spread = tensors.get("attack.action_std")
         policy = Deterministic(
             network,
-            critic=ActionCritic(_critic_of_actions(about, tensors)),
+            critic=_action_critic("critic", about, tensors) if "critic" in about else None,
             spread=None if spread is None else spread.tolist(),
         )
     return Agent(
-        env=current_version(about["env_id_source"]) if env is None else env,
+        env=name,
         policy=policy,
-        preprocessing=normalizer,
-        deviations=None if deviations is None else tuple(deviations.tolist()),
+        preprocessing=preprocessing,
+        deviations=deviations,
         eps=float(threat["eps"]),
+    )
+
+
+def _env(about: dict[str, Any], env: str | None) -> str:
+    return current_version(str(about["env_id_source"])) if env is None else env
+
+
+def _part(about: dict[str, Any], names: tuple[str, ...]) -> str:
+    """Give the name of the network that is meant: the first of some names, else the only one there is.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    networks = [name for name, value in about.items() if isinstance(value, dict) and "layers" in value]
+    for name in names:
+        if name in networks:
+            return name
+    if len(networks) == 1:
+        return networks[0]
+    raise CheckpointError(
+        f"the description has the networks {networks}; expected one that is called {', '.join(names)}"
+    )
+
+
+def _deviations(scale: str, tensors: dict[str, Tensor], *, normalised: bool) -> tuple[float, ...] | None:
+    """Give the unit of the radius: deviations, or None for the states' own units.
+
+    Raises:
+        InvalidInput: the description does not say which.
+    """
+    own = tensors.get("attack.state_std")
+    if own is not None and ("std" in scale or not normalised):
+        return tuple(own.tolist())
+    if normalised and "std" not in scale:
+        return None
+    raise InvalidInput(
+        f"perturbation's scale is {scale!r}, and there is {'a' if normalised else 'no'} normaliser and no attack.state_std; "
+        "expected the unit of its radius"
     )
 
 
@@ -109,10 +210,11 @@ def _mlp(part: str, about: dict[str, Any], tensors: dict[str, Tensor]) -> Networ
         InvalidInput: another activation.
         CheckpointError: weights of other shapes.
     """
-    hidden, output = about["hidden_activation"], about.get("output_activation", "none")
-    if hidden not in _ACTIVATIONS or output not in ("none", "tanh"):
+    hidden = str(about["hidden_activation"]).lower()
+    output = str(about.get("output_activation") or "none").lower()
+    if hidden not in _HIDDEN or output not in (*_PLAIN, "tanh"):
         raise InvalidInput(
-            f"{part} has the activations {hidden!r} and {output!r}; expected {_ACTIVATIONS} and 'none' or 'tanh'"
+            f"{part} has the activations {hidden!r} and {output!r}; expected {_HIDDEN} and 'none' or 'tanh'"
         )
     sizes = tuple(int(size) for size in about["layers"])
     network = MLP(sizes=sizes, activation=hidden, squashed=output == "tanh").build()
@@ -130,17 +232,39 @@ def _mlp(part: str, about: dict[str, Any], tensors: dict[str, Tensor]) -> Networ
     return network
 
 
-def _critic_of_actions(about: dict[str, Any], tensors: dict[str, Tensor]) -> Network:
-    return _mlp("critic", about["critic"], tensors)
+def _action_critic(part: str, about: dict[str, Any], tensors: dict[str, Tensor]) -> ActionCritic:
+    """Build a critic of actions; one that takes the action first gets its first layer in our order.
+
+    Raises:
+        InvalidInput: it does not say what it takes.
+    """
+    network = _mlp(part, about[part], tensors)
+    takes = str(about[part].get("input", "concat(observation, action)")).lower()
+    state, action = (
+        min((takes.find(w) for w in words if w in takes), default=-1) for words in (_STATE, ("act",))
+    )
+    if state < 0 or action < 0:
+        raise InvalidInput(f"{part} takes {takes!r}; expected 'concat(observation, action)'")
+    if action < state:
+        first, actions = (
+            next(layer for layer in network if isinstance(layer, torch.nn.Linear)),
+            int(about["action_dim"]),
+        )
+        first.weight.data = first.weight.data.roll(-actions, 1)
+    return ActionCritic(network)
 
 
 def _normalizer(about: dict[str, Any] | None, tensors: dict[str, Tensor]) -> Normalizer | None:
     if about is None:
         return None
-    if about["formula"] != _NORMALIZER:
-        raise InvalidInput(f"the observations' normaliser is {about['formula']!r}; expected {_NORMALIZER!r}")
+    found = _NORMALIZER.fullmatch(about["formula"])
+    if found is None:
+        raise InvalidInput(
+            f"the observations' normaliser is {about['formula']!r}; expected 'clip((obs - mean) / (std + 1e-8), -10, 10)'"
+        )
     mean, std = (tensors[f"obs_norm.{name}"].cpu().double() for name in ("mean", "std"))
-    return Normalizer(mean=tuple(mean.tolist()), scale=tuple((std + 1e-8).tolist()), limit=10.0)
+    scale = (std + float(found["least"])).tolist()
+    return Normalizer(mean=tuple(mean.tolist()), scale=tuple(scale), limit=float(found["limit"]))
 
 
 def _stem(path: Path) -> Path:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from robustsuite.arguments import check_fields, check_flags, described
+from robustsuite.arguments import check_fields, check_flags, check_numbers, described
 from robustsuite.errors import InvalidInput
 
 
@@ -84,6 +84,52 @@ class Normalizer:
     def limits(self) -> tuple[float, float]:
         """See `Preprocessing`."""
         return (-self.limit, self.limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Padded:
+    """Zeros where an older version of the environment showed coordinates that the present one leaves out.
+
+    For agents of MuJoCo's version 2: version 5 of Ant and Humanoid leaves out what belongs to the world's body, of Reacher the
+    last coordinate; all of these were zero, or nearly so.
+
+    Args:
+        places: of the zeros among the coordinates of the state, rising, >= 0.
+        size: coordinates of the state, zeros included.
+        then: statistics for all of them, or None.
+
+    Raises:
+        InvalidInput: places that do not rise, or lie outside.
+    """
+
+    places: tuple[int, ...]
+    size: int
+    then: Normalizer | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, "size", integer=True, least=1)
+        check_numbers("places", self.places, integer=True, least=0, below=self.size)
+        if list(self.places) != sorted(set(self.places)):
+            raise InvalidInput(f"places is {self.places}; expected different numbers that rise")
+
+    def __call__(self, observations: Any, *, device: torch.device | str) -> Float[Tensor, "batch *state"]:
+        values = torch.as_tensor(observations, dtype=torch.float64).to(device)
+        shown = self.size - len(self.places)
+        if values.shape[1:] != (shown,):
+            raise InvalidInput(
+                f"observations have shape {tuple(values.shape[1:])}; expected ({shown},), to which {len(self.places)} zeros "
+                "are added"
+            )
+        full = values.new_zeros(len(values), self.size)
+        kept = torch.ones(self.size, dtype=torch.bool, device=values.device)
+        kept[list(self.places)] = False
+        full[:, kept] = values
+        return full.float() if self.then is None else self.then(full, device=device)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """See `Preprocessing`."""
+        return (-math.inf, math.inf) if self.then is None else self.then.limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
