@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from robustsuite import seeding
 from robustsuite.arguments import check_fields, check_kind
 from robustsuite.errors import CheckpointError
@@ -191,7 +193,7 @@ def save(adversary: Learned, path: Path) -> None:
     checkpoints.save(path, tensors=saved.tensors, state=state)
 
 
-def load(path: Path, *, device: str = "cpu") -> Learned:
+def load(path: Path, *, device: torch.device | str = "cpu") -> Learned:
     """Read an adversary that `save` wrote.
 
     Raises:

@@ -18,6 +18,7 @@ from stable_baselines3.common.env_util import make_vec_env
 
 from robustsuite.envs.attacks import AdversaryTraining, DirectorTraining, LearnedAdversary, adversary_training
 from robustsuite.envs.attacks.learned_adversary import placed
+from robustsuite.envs.attacks.names import named
 from robustsuite.envs.environments import lockstep
 from robustsuite.envs.evaluation.rollout import rollout
 from robustsuite.envs.policies import Agent
@@ -112,6 +113,9 @@ def test_training_gives_an_adversary_that_can_be_kept(
     adversary_training.save(adversary, tmp_path / "adversary.safetensors")
     again = adversary_training.load(tmp_path / "adversary.safetensors")
     assert again.timesteps == adversary.timesteps
+    kind = "learned" if isinstance(adversary, LearnedAdversary) else "director"
+    (by_name,) = named((f"{kind}:{tmp_path / 'adversary.safetensors'}",), agent.policy)
+    assert by_name.name == adversary.name
     assert torch.equal(shown(adversary, agent.policy, states, ball), shown(again, agent.policy, states, ball))
 
 

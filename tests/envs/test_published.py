@@ -17,7 +17,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from robustsuite import attacks, bounds
-from robustsuite.envs.attacks import CriticAttack, LearnedAdversary, MaximalActionDifference, RandomNoise
+from robustsuite.envs.attacks import (
+    CriticAttack,
+    LearnedAdversary,
+    MaximalActionDifference,
+    RandomNoise,
+    RobustSarsa,
+)
+from robustsuite.envs.attacks.names import named
 from robustsuite.envs.environments import lockstep
 from robustsuite.envs.evaluation.rollout import rollout
 from robustsuite.envs.policies import ActionCritic, Deterministic, Gaussian, published
@@ -175,13 +182,15 @@ def test_a_critic_and_an_adversary_of_others(tmp_path: Path) -> None:
     )
     critic = published.load_critic(path)
     assert isinstance(critic, ActionCritic)
+    policy = Gaussian(torch.nn.Linear(3, 1), torch.zeros(1))
+    (by_name,) = named((f"rs:{path}",), policy)
+    assert isinstance(by_name, RobustSarsa)
     states, actions = torch.randn(4, 3), torch.randn(4, 2)
     assert torch.allclose(critic(states, actions), _straight(layers("sarsa", sizes), actions, states))
     sizes = [3, 8, 3]
     about = {"layers": sizes, "hidden_activation": "tanh", "output_activation": "hardtanh"}
     path = written(tmp_path, tensors=layers("adversary", sizes), env_id_source="Pendulum-v1", adversary=about)
     adversary = LearnedAdversary(adversary=published.load_adversary(path), timesteps=0)
-    policy = Gaussian(torch.nn.Linear(3, 1), torch.zeros(1))
     assert adversary.adversary.policy.kind == Deterministic.kind
     seen = shown(adversary, policy, states, Linf(0.1))
     assert 0 < float((seen - states).abs().max()) <= 0.1 + 1e-6
