@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,56 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm, Shape
 from robustsuite.bounds.forms.planes import Planes
+from robustsuite.errors import UnsupportedOperator
+
+T = TypeVar("T")
+
+
+class Writer(ABC, Generic[T]):
+    """Writes the steps of a Jacobian. A `T` is a tensor in it: the output of a step, or a constant.
+
+    Rows are coefficients of a step's output, shape (rows, *shape).
+    """
+
+    @abstractmethod
+    def transposed(self, op: Affine, which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        """Multiply rows with an affine map, from its output to its input `which`."""
+
+    @abstractmethod
+    def multiplied(self, factor: T, rows: T) -> T:
+        """Multiply each row with a factor of its shape."""
+
+    @abstractmethod
+    def applied(self, op: Nonlinear, x: T) -> T:
+        """Apply an operation that keeps the shape."""
+
+    @abstractmethod
+    def scaled(self, x: T, factor: float) -> T:
+        """Multiply with a number."""
+
+    @abstractmethod
+    def matrix_product(self, x: T, y: T) -> T:
+        """Give x @ y."""
+
+    @abstractmethod
+    def swapped(self, x: T) -> T:
+        """Swap the last two axes."""
+
+    @abstractmethod
+    def softmax(self, x: T) -> T:
+        """Give the softmax over the last axis."""
+
+    @abstractmethod
+    def spread(self, weights: T, rows: T) -> T:
+        """Multiply each row's entries with weights that have one axis more."""
+
+
+def no_derivative(name: str) -> UnsupportedOperator:
+    """Give the error of a function without a derivative that could be bounded."""
+    return UnsupportedOperator(
+        f"no bounds for the derivative of '{name}': it has jumps, or its derivative has no relaxation; rewrite this "
+        "part with relu, maximum or smooth functions, or give the relaxation a derivative (`differentiate`)"
+    )
 
 
 class Affine(ABC):
@@ -28,6 +79,10 @@ class Affine(ABC):
     @abstractmethod
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         """Turn coefficients of the output into coefficients of each input (the constant left out)."""
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        """Write rows of coefficients of the output, times the derivative by input `which`: coefficients of that input."""
+        return writer.transposed(self, which, inputs, output, rows)
 
     def planes(self, *xs: Planes) -> Planes:
         """Push planes forward: a negative coefficient of the map takes the plane of the other side.
@@ -109,6 +164,14 @@ class Nonlinear(ABC):
     @abstractmethod
     def planes(self, inputs: Sequence[Bounds], *xs: Planes) -> Planes:
         """Push planes of the inputs forward, with the default planes of the map on the intervals `inputs`."""
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        """Write rows of coefficients of the output, times the derivative by input `which`: coefficients of that input.
+
+        Raises:
+            UnsupportedOperator: there is no derivative, or none that could be bounded.
+        """
+        raise no_derivative(type(self).__name__)
 
     def layout(self, form: LinearForm) -> LinearForm:
         """Give the form in the layout that `backward` works in."""

@@ -17,21 +17,15 @@ from torch import Tensor, nn
 
 from robustsuite.arguments import check_kind, check_number
 from robustsuite.bounds.arguments import Regions, check_method, checked
-from robustsuite.bounds.forms.linear_form import Shape
 from robustsuite.bounds.methods.adjoint import Adjoint
 from robustsuite.bounds.methods.crown import crown
 from robustsuite.bounds.methods.objectives import Method
-from robustsuite.bounds.operations import Affine, Input
+from robustsuite.bounds.operations import Affine, Input, Nonlinear, Writer
 from robustsuite.bounds.program import Program, Ref, Step
-from robustsuite.bounds.relaxations.log_sum_exp import LogSumExp
-from robustsuite.bounds.relaxations.maximum import Maximum
-from robustsuite.bounds.relaxations.power import Reciprocal, Square
-from robustsuite.bounds.relaxations.product import MatrixProduct, Product
-from robustsuite.bounds.relaxations.selection import Selection
-from robustsuite.bounds.relaxations.unary import Relaxation, Unary, apply_unary, no_derivative
-from robustsuite.bounds.rules.arithmetic import Add, add, multiply, scale
+from robustsuite.bounds.relaxations.product import Product
+from robustsuite.bounds.rules.arithmetic import add, scale
 from robustsuite.bounds.rules.linear import matmul
-from robustsuite.bounds.rules.shape import Shift, expand, reshape, shift, transpose
+from robustsuite.bounds.rules.shape import expand, reshape, shift, transpose
 from robustsuite.bounds.rules.softmax import softmax
 from robustsuite.bounds.rules.table import constant_like
 from robustsuite.bounds.tracing.graph import Graph
@@ -156,6 +150,7 @@ def differentiate(g: Program, *, argument: int = 0) -> Ref:
     end = g.output
     entries, shape = math.prod(g.steps[end].shape), g.steps[end].shape
     relevant = _dependent(g.steps, argument)
+    writer = _Writer(g)
     rows: dict[int, Rows] = {end: torch.eye(entries, **constant_like(g)).view(entries, *shape)}
     for index in range(end, -1, -1):
         if index not in rows or not relevant[index]:
@@ -164,9 +159,11 @@ def differentiate(g: Program, *, argument: int = 0) -> Ref:
         if isinstance(step.op, Input):
             return _as_ref(g, arriving, index)
         g.where = f"derivative of {step.where}"
-        parts = _pull(g, index, step, arriving, [relevant[source] for source in step.inputs])
-        for source, part in zip(step.inputs, parts, strict=True):
-            if part is not None:
+        inputs = [Ref(source, g.steps[source].shape) for source in step.inputs]
+        output = Ref(index, step.shape)
+        for which, source in enumerate(step.inputs):
+            if relevant[source]:
+                part = step.op.pull(writer, which, inputs, output, arriving)
                 rows[source] = _sum(g, rows[source], part) if source in rows else part
     raise InvalidInput("the network's output does not depend on this input; its Jacobian is zero")
 
@@ -194,62 +191,47 @@ def _sum(g: Program, one: Rows, other: Rows) -> Rows:
     return one + other
 
 
-def _times(g: Program, factor: Ref, rows: Rows) -> Ref:
-    """Multiply rows with one factor for all of them, of the rows' shape but for the first axis."""
-    wide = expand(g, factor, (rows.shape[0], *factor.shape))
-    if isinstance(rows, Ref):
-        return g.emit(Product(gated=True), wide, rows, shape=rows.shape)
-    return scale(g, wide, rows)
+class _Writer(Writer[Rows]):
+    """Writes steps into a program."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def transposed(self, op: Affine, which: int, inputs: Sequence[Rows], output: Rows, rows: Rows) -> Rows:
+        shapes = [tuple(x.shape) for x in inputs]
+        adjoint = Adjoint(op, shapes, which, tuple(output.shape))
+        if isinstance(rows, Ref):
+            return self._program.emit(adjoint, rows, shape=(rows.shape[0], *shapes[which]))
+        return adjoint.forward(rows.unsqueeze(0)).squeeze(0)
+
+    def multiplied(self, factor: Rows, rows: Rows) -> Ref:
+        wide = expand(self._program, _step(factor), (rows.shape[0], *factor.shape))
+        if isinstance(rows, Ref):
+            return self._program.emit(Product(gated=True), wide, rows, shape=rows.shape)
+        return scale(self._program, wide, rows)
+
+    def spread(self, weights: Rows, rows: Rows) -> Ref:
+        last, wide = (*rows.shape, 1), (rows.shape[0], *weights.shape)
+        if isinstance(rows, Ref):
+            return self.multiplied(weights, expand(self._program, reshape(self._program, rows, last), wide))
+        return self.multiplied(weights, rows.reshape(last).expand(wide))
+
+    def applied(self, op: Nonlinear, x: Rows) -> Ref:
+        return self._program.emit(op, _step(x), shape=tuple(x.shape))
+
+    def scaled(self, x: Rows, factor: float) -> Ref:
+        return scale(self._program, _step(x), factor)
+
+    def matrix_product(self, x: Rows, y: Rows) -> Ref:
+        return matmul(self._program, x, y)
+
+    def swapped(self, x: Rows) -> Ref:
+        return transpose(self._program, _step(x), len(x.shape) - 2, len(x.shape) - 1)
+
+    def softmax(self, x: Rows) -> Ref:
+        return softmax(self._program, _step(x), -1)
 
 
-def _pull(g: Program, index: int, step: Step, rows: Rows, wanted: Sequence[bool]) -> list[Rows | None]:
-    """Multiply rows with the derivative of a step, for each of its inputs that is wanted."""
-    inputs = [Ref(source, g.steps[source].shape) for source in step.inputs]
-    output = Ref(index, step.shape)
-    op = step.op
-    if isinstance(op, Shift | Add):
-        return [rows if want else None for want in wanted]
-    if isinstance(op, Affine):
-        shapes = [x.shape for x in inputs]
-        return [_transposed(g, op, shapes, i, step.shape, rows) if w else None for i, w in enumerate(wanted)]
-    if isinstance(op, Unary):
-        return [_times(g, _slope(g, op.relaxation, inputs[0], output), rows)]
-    if isinstance(op, Product):
-        others = inputs[1], inputs[0]
-        return [_times(g, other, rows) if w else None for other, w in zip(others, wanted, strict=True)]
-    if isinstance(op, MatrixProduct):
-        x, y = (transpose(g, v, len(v.shape) - 2, len(v.shape) - 1) for v in inputs)
-        return [matmul(g, rows, y) if wanted[0] else None, matmul(g, x, rows) if wanted[1] else None]
-    if isinstance(op, Maximum | LogSumExp):
-        if isinstance(op, Maximum):
-            weights = g.emit(Selection(op.repeated), inputs[0], shape=inputs[0].shape)
-        else:
-            weights = softmax(g, inputs[0], -1)
-        count = weights.shape[-1]
-        last = (*rows.shape, 1)
-        wide = reshape(g, rows, last) if isinstance(rows, Ref) else rows.reshape(last)
-        wide = (
-            expand(g, wide, (*rows.shape, count))
-            if isinstance(wide, Ref)
-            else wide.expand(-1, *weights.shape)
-        )
-        return [_times(g, weights, wide)]
-    raise no_derivative(type(op).__name__)
-
-
-def _transposed(
-    g: Program, op: Affine, befores: Sequence[Shape], which: int, after: Shape, rows: Rows
-) -> Rows:
-    adjoint = Adjoint(op, befores, which, after)
-    if isinstance(rows, Ref):
-        return g.emit(adjoint, rows, shape=(rows.shape[0], *befores[which]))
-    return adjoint.forward(rows.unsqueeze(0)).squeeze(0)
-
-
-def _slope(g: Program, relaxation: Relaxation, x: Ref, y: Ref) -> Ref:
-    """Give the derivative of a function at its input `x`, where it has the value `y`."""
-    if isinstance(relaxation, Square):
-        return scale(g, x, 2.0)
-    if isinstance(relaxation, Reciprocal):
-        return scale(g, multiply(g, y, y), -1.0)
-    return apply_unary(g, x, relaxation.differentiate())
+def _step(x: Rows) -> Ref:
+    assert isinstance(x, Ref)  # an input or the output of a step, or made of them
+    return x

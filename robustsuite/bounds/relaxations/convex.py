@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.operations import Thetas
+from robustsuite.bounds.operations import Thetas, no_derivative
 from robustsuite.bounds.relaxations.unary import (
     Lines,
     Relaxation,
@@ -16,7 +16,6 @@ from robustsuite.bounds.relaxations.unary import (
     check_overflow,
     chord,
     is_narrow,
-    no_derivative,
 )
 
 

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.operations import Thetas
+from robustsuite.bounds.operations import Thetas, no_derivative
 from robustsuite.bounds.relaxations.unary import (
     Lines,
     Relaxation,
     check_domain,
     check_overflow,
     is_narrow,
-    no_derivative,
 )
 
 _BISECTIONS = 30

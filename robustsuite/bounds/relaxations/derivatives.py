@@ -11,11 +11,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from robustsuite.bounds.operations import no_derivative
 from robustsuite.bounds.relaxations.convex import Convex
 from robustsuite.bounds.relaxations.curve import Curve
 from robustsuite.bounds.relaxations.patched import Patched
 from robustsuite.bounds.relaxations.steps import Constant, Jump
-from robustsuite.bounds.relaxations.unary import Relaxation, no_derivative
+from robustsuite.bounds.relaxations.unary import Relaxation
 
 _SQRT2 = math.sqrt(2.0)
 _POSITIVE = (0.0, torch.inf)

@@ -10,7 +10,7 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.operations import Nonlinear, Thetas
+from robustsuite.bounds.operations import Nonlinear, T, Thetas, Writer
 from robustsuite.perturbations.norms import pairing
 
 _NARROW = 1e-3  # widths from which on (1 - exp(-w)) / w and its gradient are free of cancellation
@@ -46,6 +46,9 @@ class LogSumExp(Nonlinear):
     def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
         # Slopes up to 2; a relative error for each exponential.
         return 8 * (sizes[0].sum(-1) + sizes[0].shape[-1])
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        return writer.spread(writer.softmax(inputs[0]), rows)
 
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas

@@ -11,7 +11,8 @@ from torch.nn import functional
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.operations import Nonlinear, Thetas
+from robustsuite.bounds.operations import Nonlinear, T, Thetas, Writer
+from robustsuite.bounds.relaxations.selection import Selection
 from robustsuite.perturbations.norms import flat
 
 
@@ -30,7 +31,7 @@ class Maximum(Nonlinear):
     """
 
     def __init__(self, repeated: Tensor | None = None) -> None:
-        self.repeated = repeated
+        self._repeated = repeated
 
     def forward(self, *xs: Tensor) -> Tensor:
         return xs[0].amax(-1)
@@ -55,6 +56,9 @@ class Maximum(Nonlinear):
         # Slopes in [0, 1], and intercepts made of the ends: padding (-inf) has no part in them.
         finite = torch.where(inputs[0].lower.isfinite(), sizes[0], 0.0)
         return 4 * finite.sum(-1)
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        return writer.spread(writer.applied(Selection(self._repeated), inputs[0]), rows)
 
     def backward(
         self, form: LinearForm, inputs: Sequence[Bounds], thetas: Thetas

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robustsuite.bounds.operations import Thetas
-from robustsuite.bounds.relaxations.unary import Lines, Relaxation
+from robustsuite.bounds.operations import T, Thetas, Writer
+from robustsuite.bounds.relaxations.unary import Lines, Relaxation, Unary
 from robustsuite.errors import UnboundedOutput
 
 
@@ -24,6 +24,9 @@ class Square(Relaxation):
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
         point = (l + u) / 2 if lower is None else l + lower * (u - l)
         return Lines(2 * point, -point.square(), l + u, -l * u)
+
+    def slope(self, writer: Writer[T], x: T, y: T) -> T:
+        return writer.scaled(x, 2.0)
 
     def initial(self, l: Tensor, u: Tensor) -> Thetas:
         return Thetas(lower=torch.full_like(l, 0.5))
@@ -59,6 +62,9 @@ class Reciprocal(Relaxation):
             torch.where(positive, chord_slope, tangent_slope),
             torch.where(positive, chord_intercept, tangent_intercept),
         )
+
+    def slope(self, writer: Writer[T], x: T, y: T) -> T:
+        return writer.scaled(writer.applied(Unary(Square()), y), -1.0)
 
     def initial(self, l: Tensor, u: Tensor) -> Thetas:
         return Thetas(lower=torch.full_like(l, 0.5), upper=torch.full_like(l, 0.5))

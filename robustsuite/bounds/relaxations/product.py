@@ -10,7 +10,7 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.operations import Nonlinear, Thetas
+from robustsuite.bounds.operations import Nonlinear, T, Thetas, Writer
 from robustsuite.perturbations.norms import pairing
 
 
@@ -91,6 +91,9 @@ class Product(Nonlinear):
 
     def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
         return 4 * sizes[0] * sizes[1]
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        return writer.multiplied(inputs[1 - which], rows)
 
     @property
     def has_alternative(self) -> bool:
@@ -204,6 +207,10 @@ class MatrixProduct(Nonlinear):
 
     def magnitude(self, inputs: Sequence[Bounds], sizes: Sequence[Tensor]) -> Tensor:
         return 4 * sizes[0].shape[-1] * (sizes[0] @ sizes[1])
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        other = writer.swapped(inputs[1 - which])
+        return writer.matrix_product(rows, other) if which == 0 else writer.matrix_product(other, rows)
 
     @property
     def has_alternative(self) -> bool:

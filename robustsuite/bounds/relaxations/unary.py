@@ -13,9 +13,9 @@ from torch import Tensor
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.operations import Nonlinear, Thetas
+from robustsuite.bounds.operations import Nonlinear, T, Thetas, Writer, no_derivative
 from robustsuite.bounds.program import Program, Ref
-from robustsuite.errors import UnboundedOutput, UnsupportedOperator
+from robustsuite.errors import UnboundedOutput
 from robustsuite.perturbations.norms import pairing
 
 
@@ -84,13 +84,9 @@ class Relaxation(ABC):
         """
         raise no_derivative(type(self).__name__)
 
-
-def no_derivative(name: str) -> UnsupportedOperator:
-    """Give the error of a function without a derivative that could be bounded."""
-    return UnsupportedOperator(
-        f"no bounds for the derivative of '{name}': it has jumps, or its derivative has no relaxation; rewrite this "
-        "part with relu, maximum or smooth functions, or give the relaxation a derivative (`differentiate`)"
-    )
+    def slope(self, writer: Writer[T], x: T, y: T) -> T:
+        """Write the derivative at `x`, where the function has the value `y`; by default that of `differentiate`."""
+        return writer.applied(Unary(self.differentiate()), x)
 
 
 class Unary(Nonlinear):
@@ -121,6 +117,9 @@ class Unary(Nonlinear):
                 reach = slope.abs() * sizes[0] + (0.0 if intercept is None else intercept.abs())
                 total = torch.maximum(total, reach)
         return 2 * (total + 1 + sizes[0] if self.relaxation.kernel_cancels else total)
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        return writer.multiplied(self.relaxation.slope(writer, inputs[0], output), rows)
 
     def initial_thetas(self, inputs: Sequence[Bounds]) -> Thetas:
         return self.relaxation.initial(inputs[0].lower, inputs[0].upper)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
-from robustsuite.bounds.operations import Affine, Refine
+from robustsuite.bounds.operations import Affine, Refine, T, Writer
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.relaxations.power import Reciprocal, Square
 from robustsuite.bounds.relaxations.product import Product
@@ -68,6 +68,9 @@ class Add(Affine):
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         return form, form
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        return rows
 
 
 def _broadcast(g: Program, x: Ref, y: Ref) -> tuple[Ref, Ref]:

@@ -16,7 +16,7 @@ from robustsuite.bounds.forms.linear_form import LinearForm, Shape
 from robustsuite.bounds.forms.picks import Differences, OneHot, Picks
 from robustsuite.bounds.forms.pieces import Pieces
 from robustsuite.bounds.forms.planes import Planes
-from robustsuite.bounds.operations import Affine, LinearMap
+from robustsuite.bounds.operations import Affine, LinearMap, T, Writer
 from robustsuite.bounds.program import Program, Ref
 from robustsuite.bounds.rules import masks
 from robustsuite.bounds.rules.table import Table, constant_like, shape_of
@@ -148,6 +148,9 @@ class Shift(Affine):
 
     def adjoint(self, form: LinearForm) -> tuple[LinearForm, ...]:
         return (form,)
+
+    def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
+        return rows
 
     def offset(self) -> Tensor | None:
         return self._constant
