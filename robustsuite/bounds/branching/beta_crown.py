@@ -18,7 +18,7 @@ from robustsuite.bounds.branching.query import Point, Query, attack
 from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import Dense, LinearForm
 from robustsuite.bounds.operations import Input, Nonlinear, Thetas
-from robustsuite.bounds.passes.ascent import alpha_intervals
+from robustsuite.bounds.passes.ascent import Free, alpha_intervals, ascend, for_each_form, tensors_of
 from robustsuite.bounds.passes.backward import lower_bound
 from robustsuite.bounds.passes.intervals import GONE, step_interval
 from robustsuite.bounds.passes.problem import Problem
@@ -228,16 +228,7 @@ class _Solver:
 
         def choose(index: int, here: LinearForm, op: Nonlinear, inputs: Sequence[Bounds]) -> Thetas:
             if index not in thetas:
-                initial = op.initial_thetas(inputs)
-
-                def spread(theta: Tensor | None) -> Tensor | None:
-                    if theta is None:
-                        return None
-                    taken = here.take(theta).unsqueeze(1)
-                    shape = (taken.shape[0], here.a.shape[1], *taken.shape[2:])
-                    return taken.expand(shape).clone().requires_grad_()
-
-                thetas[index] = Thetas(spread(initial.lower), spread(initial.upper))
+                thetas[index] = for_each_form(op, here, inputs)
             for source, score in zip(
                 self._program.steps[index].inputs, _scores(op, here, inputs), strict=True
             ):
@@ -260,39 +251,20 @@ class _Solver:
                 constant = constant - gamma(2 * sizes[0].numel() + 8, sizes.dtype) * flat(sizes).sum(1)
             return dense.with_coefficients(a), constant.unsqueeze(1)
 
-        best = torch.full_like(offset, -torch.inf)
-        with torch.enable_grad():
-            optimiser: torch.optim.Adam | None = None
-            for step in range(steps + 1):
-                scores.clear()
-                value = offset + lower_bound(
-                    problem,
-                    intervals,
-                    self._program.output,
-                    form,
-                    choose=choose,
-                    constrain=constrain,
-                )
-                best = torch.maximum(best, value.detach())
-                done = bool((best.amax(1) > 0).all())
-                alphas = [t for pair in thetas.values() for t in (pair.lower, pair.upper) if t is not None]
-                free_betas = [b for pair in betas.values() for b in pair]
-                if step == steps or done or self._query.out_of_time() or not (alphas or free_betas):
-                    break
-                if optimiser is None:
-                    optimiser = torch.optim.Adam(
-                        [{"params": alphas, "lr": _LR_ALPHA}, {"params": free_betas, "lr": _LR_BETA}]
-                    )
-                optimiser.zero_grad(set_to_none=True)
-                (-value.sum()).backward(inputs=[*alphas, *free_betas])
-                optimiser.step()
-                with torch.no_grad():
-                    for theta in alphas:
-                        theta.clamp_(0, 1)
-                    for beta in free_betas:
-                        beta.clamp_(min=0)
-                    for part in optimiser.param_groups:
-                        part["lr"] *= _DECAY
+        def evaluate() -> Tensor:
+            scores.clear()
+            return offset + lower_bound(
+                problem, intervals, self._program.output, form, choose=choose, constrain=constrain
+            )
+
+        def free() -> list[Free]:
+            multipliers = [beta for pair in betas.values() for beta in pair]
+            return [Free(tensors_of(list(thetas.values())), _LR_ALPHA, 1.0), Free(multipliers, _LR_BETA)]
+
+        def enough(best: Tensor) -> bool:
+            return bool((best.amax(1) > 0).all()) or self._query.out_of_time()
+
+        best = ascend(evaluate, free, steps=steps, decay=_DECAY, enough=enough)
         for i in betas:  # what no backward pass met has nothing to gain
             scores.setdefault(i, torch.zeros_like(intervals[i].lower))
         reached = replace(

@@ -11,15 +11,14 @@ from torch import Tensor
 from robustsuite.arguments import check_number
 from robustsuite.bounds.arguments import Regions, check_memory, checked
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.margins import Margins
 from robustsuite.bounds.methods.objectives import as_output, output_forms, with_alternatives
-from robustsuite.bounds.passes.ascent import alpha_intervals, optimise
-from robustsuite.bounds.passes.backward import from_pairs, in_chunks
+from robustsuite.bounds.passes.ascent import alpha_intervals, optimised
+from robustsuite.bounds.passes.backward import from_pairs
 from robustsuite.bounds.passes.problem import MAX_MEMORY, Problem
 from robustsuite.bounds.tracing.graph import Graph
 
-_INTERMEDIATE_SHARE = 4  # a step for the intermediate bounds per so many for the output  # a step for the intermediate bounds per so many for the output
+_INTERMEDIATE_SHARE = 4  # a step for the intermediate bounds per so many for the output
 
 
 def alpha_crown(
@@ -71,12 +70,7 @@ def alpha_crown(
         problem = Problem.of(net.bind(regions), regions, max_memory=max_memory)
         intervals = alpha_intervals(problem, steps=inner, lr=lr, decay=decay)
         form, cheap = output_forms(net, problem, intervals, objective, upper=upper)
-        output = problem.program.output
-
-        def improve(part: LinearForm) -> Tensor:
-            return optimise(problem, intervals, output, part, steps, lr, decay)
-
         both = form.with_negatives() if upper else form
-        value = in_chunks(problem, intervals, output, both, improve, keeps_all=True)
+        value = optimised(steps, lr, decay)(problem, intervals, problem.program.output, both)
         tight = from_pairs(value.expand(problem.batch, -1), upper=upper).intersect(cheap)
         return as_output(net, with_alternatives(problem, intervals, form, tight, upper=upper), objective)

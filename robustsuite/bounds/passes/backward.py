@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -148,6 +149,70 @@ def _minimum(form: LinearForm, region: Region) -> Tensor:
     return region.minimum(form.a, take)
 
 
+Pass = Callable[[Problem, Sequence[Bounds], int, LinearForm], Tensor]
+"""Bounds linear forms of a step's output from below, from the problem, the intervals so far, the step's index and the
+forms: gives (rows, specs)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """A pass that is made over parts of the forms, small enough for the problem's memory, and joins the results.
+
+    The parts are rows where the forms have them, else specs. A caller's gradient keeps everything: it leaves them whole.
+
+    Args:
+        bound: the pass.
+        keeps_all: whether it keeps the forms of all steps (for a gradient of its own) or only those under way.
+    """
+
+    bound: Pass
+    keeps_all: bool = False
+
+    def __call__(self, problem: Problem, intervals: Sequence[Bounds], start: int, form: LinearForm) -> Tensor:
+        units, axis = form.units()
+        count = self._units_at_once(problem, intervals, start, form)
+        if count >= units:
+            return self.bound(problem, intervals, start, form)
+        parts = [
+            self.bound(problem, intervals, start, form.part(at, min(at + count, units)))
+            for at in range(0, units, count)
+        ]
+        if axis == 1:
+            rows = max(len(part) for part in parts)
+            parts = [part.expand(rows, -1) for part in parts]
+        return torch.cat(parts, axis)
+
+    def _units_at_once(
+        self, problem: Problem, intervals: Sequence[Bounds], start: int, form: LinearForm
+    ) -> int:
+        program, max_memory = problem.program, problem.max_memory
+        units, axis = form.units()
+        if units == 0 or torch.is_grad_enabled() and not self.keeps_all:
+            return units
+        center = problem.regions[0].center
+        examples = len(center) if form.rows is None else 1
+        specs = 1 if axis == 1 else form.a.shape[1]
+        unit_bytes = center.element_size() * _TEMPORARIES * specs * examples
+        tile = min(max_memory, _CPU_TILE) if center.device.type == "cpu" else max_memory
+        # First by what the forms can be at most, without a pass.
+        most = units * unit_bytes * program.structure.largest[start]
+        if most <= tile and most * (len(program.steps) if self.keeps_all else 1) <= max_memory:
+            return units
+        sizes: list[int] = []
+        with torch.no_grad():
+            lower_bound(
+                problem,
+                intervals,
+                start,
+                form.part(0, 1),
+                observe=lambda f: sizes.append(math.prod(f.a.shape[2:])),
+            )
+        count = tile // (unit_bytes * max(sizes))
+        if self.keeps_all:
+            count = min(count, max_memory // (unit_bytes * sum(sizes)))
+        return max(1, count)
+
+
 def backward_bounds(
     problem: Problem,
     intervals: Sequence[Bounds],
@@ -160,16 +225,11 @@ def backward_bounds(
 ) -> Bounds:
     """Bound forms from both sides, shape (batch, specs); `upper` False leaves the upper ends infinite."""
 
-    def bound(part: LinearForm) -> Tensor:
-        return lower_bound(
-            problem, intervals, start, part, choose=choose, through_nonlinear=through_nonlinear
-        )
-
     both = form.with_negatives() if upper else form
-    if not through_nonlinear:
-        value = bound(both)
+    if through_nonlinear:
+        value = Chunked(partial(lower_bound, choose=choose))(problem, intervals, start, both)
     else:
-        value = in_chunks(problem, intervals, start, both, bound)
+        value = lower_bound(problem, intervals, start, both, through_nonlinear=False)
     return from_pairs(value.expand(problem.batch, -1), upper=upper)
 
 
@@ -179,55 +239,6 @@ def from_pairs(value: Tensor, *, upper: bool) -> Bounds:
         return Bounds(value, torch.full_like(value, torch.inf))
     specs = value.shape[1] // 2
     return Bounds(value[:, :specs], -value[:, specs:])
-
-
-def in_chunks(
-    problem: Problem,
-    intervals: Sequence[Bounds],
-    start: int,
-    form: LinearForm,
-    bound: Callable[[LinearForm], Tensor],
-    *,
-    keeps_all: bool = False,
-) -> Tensor:
-    """Apply `bound` to parts of a form small enough for the problem's memory, and join the results.
-
-    Args:
-        form: its parts are rows where it has them, else specs.
-        bound: gives lower bounds, shape (rows, specs).
-        keeps_all: whether `bound` keeps the forms of all steps (for a gradient) or only those under way.
-    """
-    program, max_memory = problem.program, problem.max_memory
-    units, axis = form.units()
-    center = problem.regions[0].center
-    examples = len(center) if form.rows is None else 1
-    specs = 1 if axis == 1 else form.a.shape[1]
-    largest = program.structure.largest[start]
-    unit_bytes = center.element_size() * _TEMPORARIES * specs * examples
-    if torch.is_grad_enabled() and not keeps_all or units == 0:
-        return bound(form)  # a caller's gradient keeps everything anyway
-    tile = min(max_memory, _CPU_TILE) if center.device.type == "cpu" else max_memory
-    steps = len(program.steps) if keeps_all else 1
-    if units * unit_bytes * largest <= tile and units * unit_bytes * largest * steps <= max_memory:
-        return bound(form)
-    sizes: list[int] = []
-    with torch.no_grad():
-        lower_bound(
-            problem,
-            intervals,
-            start,
-            form.part(0, 1),
-            observe=lambda f: sizes.append(math.prod(f.a.shape[2:])),
-        )
-    count = tile // (unit_bytes * max(sizes))
-    if keeps_all:
-        count = min(count, max_memory // (unit_bytes * sum(sizes)))
-    count = max(1, count)
-    parts = [bound(form.part(at, min(at + count, units))) for at in range(0, units, count)]
-    if axis == 1:
-        rows = max(len(part) for part in parts)
-        parts = [part.expand(rows, -1) for part in parts]
-    return torch.cat(parts, axis)
 
 
 def identity_form(shape: Shape, *, like: Tensor) -> Dense:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.operations import Input
-from robustsuite.bounds.passes.backward import in_chunks, lower_bound, neuron_forms
+from robustsuite.bounds.passes.backward import Chunked, lower_bound, neuron_forms
 from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.passes.rounding import rounding
 from robustsuite.bounds.program import Ref, Step
@@ -62,16 +60,9 @@ def exact_interval(problem: Problem, intervals: Sequence[Bounds], index: int) ->
         first = replace(problem, regions=tuple(region.select(alone) for region in regions))
         form = neuron_forms(torch.ones((1, *shape), dtype=torch.bool, device=clean.device), like=clean)
         form = replace(form, value=form.value[:, :1])
-        least = _chunked(first, intervals, index, form).view(1, *shape)
+        least = Chunked(lower_bound)(first, intervals, index, form).view(1, *shape)
         radius = clean[:1] - least
         return ends.intersect(Bounds(clean - radius, clean + radius))
     form = neuron_forms(torch.ones_like(clean, dtype=torch.bool), like=clean)
-    pairs = _chunked(problem, intervals, index, form)
+    pairs = Chunked(lower_bound)(problem, intervals, index, form)
     return ends.intersect(Bounds(pairs[:, 0], -pairs[:, 1]).view(*clean.shape))
-
-
-def _chunked(problem: Problem, intervals: Sequence[Bounds], index: int, form: LinearForm) -> Tensor:
-    def bound(part: LinearForm) -> Tensor:
-        return lower_bound(problem, intervals, index, part)
-
-    return in_chunks(problem, intervals, index, form, bound)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from robustsuite.bounds.forms.bounds import Bounds
-from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.operations import Affine, Nonlinear
 from robustsuite.bounds.passes.backward import (
+    Chunked,
+    Pass,
     forms_of_all,
     from_pairs,
-    in_chunks,
     lower_bound,
     neuron_forms,
 )
@@ -26,26 +26,14 @@ from robustsuite.perturbations.norms import flat
 _DENSE_FROM = 0.5  # share of neurons from which one set of forms for all examples beats a set for each
 
 
-def intervals_of(
-    problem: Problem,
-) -> list[Bounds]:
+def intervals_of(problem: Problem) -> list[Bounds]:
     """Give CROWN's interval of every step."""
-
     return tighten(problem, crown_passes(problem))
 
 
-def crown_passes(
-    problem: Problem,
-) -> tuple[Refine, ...]:
+def crown_passes(problem: Problem) -> tuple[Refine, ...]:
     """Give the passes by which CROWN refines a step's interval: a cheap one first, that settles what it can."""
-
-    def bound(intervals: list[Bounds], index: int, form: LinearForm) -> Tensor:
-        def pass_backward(part: LinearForm) -> Tensor:
-            return lower_bound(problem, intervals, index, part)
-
-        return in_chunks(problem, intervals, index, form, pass_backward)
-
-    planes = refine_with_planes(problem, bound)
+    planes = refine_with_planes(problem, Chunked(lower_bound))
     return (planes,) if problem.program.sound else (settle(problem), planes)
 
 
@@ -90,15 +78,12 @@ def wanted(
     return wanted
 
 
-def refine_with_planes(
-    problem: Problem,
-    bound: Callable[[list[Bounds], int, LinearForm], Tensor],
-) -> Refine:
+def refine_with_planes(problem: Problem, bound: Pass) -> Refine:
     """Give a `Refine` that runs a backward pass for the marked neurons.
 
     Args:
         problem: the network and its inputs.
-        bound: gives lower bounds of the forms of a step's output, from the intervals so far and the step's index.
+        bound: the pass.
     """
 
     def refine(intervals: list[Bounds], index: int, mask: Tensor) -> Bounds:
@@ -109,11 +94,11 @@ def refine_with_planes(
         if not few and not _meets_convolution(problem.program, index):
             # Nearly all neurons: one set of forms serves all examples, up to the first nonlinearity.
             form_of_all = forms_of_all(problem.program.steps[index].shape, like=lower)
-            pairs = bound(intervals, index, form_of_all).expand(batch, -1)
+            pairs = bound(problem, intervals, index, form_of_all).expand(batch, -1)
             tight = from_pairs(pairs, upper=True).intersect(Bounds(lower, upper))
             return tight.view(*old.lower.shape)
         form = neuron_forms(mask, like=lower)
-        return put(old, form, bound(intervals, index, form))
+        return put(old, form, bound(problem, intervals, index, form))
 
     return refine
 

@@ -17,7 +17,7 @@ from robustsuite.bounds.forms.bounds import Bounds
 from robustsuite.bounds.forms.linear_form import LinearForm
 from robustsuite.bounds.forms.picks import OneHot
 from robustsuite.bounds.operations import Affine, Input, Nonlinear
-from robustsuite.bounds.passes.backward import in_chunks, neuron_forms, walk
+from robustsuite.bounds.passes.backward import Chunked, neuron_forms, walk
 from robustsuite.bounds.passes.problem import Problem
 from robustsuite.bounds.program import Step
 from robustsuite.bounds.relaxations.relu import ReLU
@@ -41,6 +41,7 @@ def settle(problem: Problem) -> Refine:
     Source: the parallelogram relaxation, Singh et al. 2018 (DeepZ), theorem 3.1, carried backward.
     """
     program = problem.program
+    run = Chunked(both_sides)
     relus = [not isinstance(step.op, Nonlinear) or _is_relu(step) for step in program.steps]
 
     def refine(intervals: list[Bounds], index: int, mask: Tensor) -> Bounds:
@@ -51,19 +52,13 @@ def settle(problem: Problem) -> Refine:
         if not all(relus[:index]) or int(mask.sum()) * largest < _WORTH:
             return old
 
-        def bound(part: LinearForm) -> Tensor:
-            return both_sides(problem, intervals, index, part)
-
-        def run(form: OneHot) -> Tensor:
-            return in_chunks(problem, intervals, index, form, bound)
-
         form = neuron_forms(mask, like=old.lower)
         form = replace(form, value=form.value[:, :1])
         sample = form.pick(slice(None, None, _SAMPLE))
-        value = run(sample)
+        value = run(problem, intervals, index, sample)
         if float(_settled(value).to(value.dtype).mean()) < _SETTLES:
             return _put_settled(old, sample, value)
-        return _put_settled(old, form, run(form))
+        return _put_settled(old, form, run(problem, intervals, index, form))
 
     return refine
 
