@@ -212,9 +212,7 @@ class _Writer(Writer[Rows]):
 
     def spread(self, weights: Rows, rows: Rows) -> Ref:
         last, wide = (*rows.shape, 1), (rows.shape[0], *weights.shape)
-        if isinstance(rows, Ref):
-            return self.multiplied(weights, expand(self._program, reshape(self._program, rows, last), wide))
-        return self.multiplied(weights, rows.reshape(last).expand(wide))
+        return self.multiplied(weights, expand(self._program, reshape(self._program, rows, last), wide))
 
     def applied(self, op: Nonlinear, x: Rows) -> Ref:
         return self._program.emit(op, _step(x), shape=tuple(x.shape))

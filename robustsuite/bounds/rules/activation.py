@@ -131,9 +131,7 @@ TABLE: Table = {
     aten.relu.default: relu,
     aten.leaky_relu.default: leaky_relu,
     aten.prelu.default: _prelu,
-    aten._prelu_kernel.default: lambda g, x, w: _prelu(
-        g, x, reshape(g, w, (-1,)) if isinstance(w, Ref) else w.reshape(-1)
-    ),
+    aten._prelu_kernel.default: lambda g, x, w: _prelu(g, x, reshape(g, w, (-1,))),
     aten.abs.default: absolute,
     aten.tanh.default: of(Tanh()),
     aten.sigmoid.default: of(Sigmoid()),

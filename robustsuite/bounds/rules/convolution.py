@@ -299,7 +299,7 @@ def convolution(
             assert isinstance(product, Ref)
             return product
         column = (-1, *(1,) * dims)
-        return add(g, product, reshape(g, bias, column) if isinstance(bias, Ref) else bias.view(column))
+        return add(g, product, reshape(g, bias, column))
     op: Convolution | TransposedConvolution
     if transposed:
         op = TransposedConvolution(weight, bias, stride, padding, output_padding, groups, dilation, x.shape)

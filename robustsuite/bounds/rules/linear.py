@@ -107,7 +107,7 @@ def linear(g: Program, x: Ref | Tensor, weight: Ref | Tensor, bias: Ref | Tensor
     """Give ``x @ weight.T + bias``; the common case has a perturbed `x` alone."""
     if isinstance(x, Ref) and isinstance(weight, Tensor) and not isinstance(bias, Ref):
         return g.emit(Linear(weight, bias, x.shape), x, shape=(*x.shape[:-1], len(weight)))
-    turned = transpose(g, weight, -2, -1) if isinstance(weight, Ref) else weight.transpose(-2, -1)
+    turned = transpose(g, weight, -2, -1)
     if isinstance(x, Tensor) and isinstance(turned, Tensor):
         assert isinstance(bias, Ref)
         return add(g, x @ turned, bias)
@@ -118,13 +118,11 @@ def linear(g: Program, x: Ref | Tensor, weight: Ref | Tensor, bias: Ref | Tensor
 def matmul(g: Program, x: Ref | Tensor, y: Ref | Tensor) -> Ref:
     """Give ``x @ y`` with torch's broadcasting of the leading axes."""
     if len(x.shape) == 1:
-        row = reshape(g, x, (1, -1)) if isinstance(x, Ref) else x.unsqueeze(0)
-        product = matmul(g, row, y)
+        product = matmul(g, reshape(g, x, (1, -1)), y)
         kept = product.shape[:-2] + product.shape[-1:] if len(y.shape) > 1 else product.shape[:-1]
         return reshape(g, product, kept)
     if len(y.shape) == 1:
-        column = reshape(g, y, (-1, 1)) if isinstance(y, Ref) else y.unsqueeze(1)
-        product = matmul(g, x, column)
+        product = matmul(g, x, reshape(g, y, (-1, 1)))
         return reshape(g, product, product.shape[:-1])
     if isinstance(x, Ref) and isinstance(y, Tensor) and y.dim() == 2:
         return linear(g, x, y.transpose(0, 1))

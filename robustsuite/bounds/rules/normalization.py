@@ -96,7 +96,7 @@ def _affine(g: Program, x: Ref, weight: Ref | Tensor | None, bias: Ref | Tensor 
 
 
 def _viewed(g: Program, x: Ref | Tensor | None, shape: Shape) -> Ref | Tensor | None:
-    return reshape(g, x, shape) if isinstance(x, Ref) else x if x is None else x.view(shape)
+    return None if x is None else reshape(g, x, shape)
 
 
 def layer_norm(

@@ -33,8 +33,7 @@ def _alike(g: Program, x: Operand, y: Operand) -> tuple[Ref | Tensor, Ref | Tens
     """Broadcast two operands to one shape."""
     first, second = _tensor(g, x), _tensor(g, y)
     shape = torch.broadcast_shapes(tuple(first.shape), tuple(second.shape))
-    first, second = (expand(g, v, shape) if isinstance(v, Ref) else v.expand(shape) for v in (first, second))
-    return first, second
+    return expand(g, first, shape), expand(g, second, shape)
 
 
 def _add_exponentials(g: Program, x: Operand, y: Operand) -> Ref:
@@ -122,20 +121,10 @@ def _bilinear(
 ) -> Ref:
     """Give x W_k y for each matrix W_k of the weight, shape (out, in x, in y)."""
     out, left, right = weight.shape
-    flat: Ref | Tensor
-    if isinstance(weight, Ref):
-        flat = reshape(g, permute(g, weight, (0, 2, 1)), (out * right, left))
-    else:
-        flat = weight.permute(0, 2, 1).reshape(out * right, left)
-    whole = (*x.shape[:-1], out, right)
-    turned: Ref | Tensor
-    if isinstance(x, Tensor) and isinstance(flat, Tensor):
-        turned = (x @ flat.t()).reshape(whole)
-    else:
-        turned = reshape(g, linear(g, x, flat), whole)
-    wide = (*y.shape[:-1], 1, right)
-    column = reshape(g, y, wide) if isinstance(y, Ref) else y.reshape(wide)
-    result = total(g, multiply(g, turned, column), [-1])
+    flat = reshape(g, permute(g, weight, (0, 2, 1)), (out * right, left))
+    both = x @ flat.t() if isinstance(x, Tensor) and isinstance(flat, Tensor) else linear(g, x, flat)
+    turned = reshape(g, both, (*x.shape[:-1], out, right))
+    result = total(g, multiply(g, turned, reshape(g, y, (*y.shape[:-1], 1, right))), [-1])
     return result if bias is None else add(g, result, bias)
 
 
@@ -181,7 +170,7 @@ def _distances(
     def at(x: Ref | Tensor, axis: int) -> Ref | Tensor:
         shape = list(x.shape)
         shape.insert(len(shape) + axis, 1)
-        return reshape(g, x, shape) if isinstance(x, Ref) else x.reshape(shape)
+        return reshape(g, x, shape)
 
     return vector_norm(g, subtract(g, at(x1, -1), at(x2, -2)), p, [-1])
 

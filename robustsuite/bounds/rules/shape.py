@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
@@ -162,8 +162,14 @@ class Shift(Affine):
         return True
 
 
-def reshape(g: Program, x: Ref, shape: Sequence[int]) -> Ref:
-    """View `x` in another shape; one entry may be -1."""
+@overload
+def reshape(g: Program, x: Ref, shape: Sequence[int]) -> Ref: ...
+@overload
+def reshape(g: Program, x: Tensor, shape: Sequence[int]) -> Tensor: ...
+def reshape(g: Program, x: Ref | Tensor, shape: Sequence[int]) -> Ref | Tensor:
+    """View `x` in another shape; one entry may be -1. A constant stays one."""
+    if isinstance(x, Tensor):
+        return x.reshape(tuple(shape))
     known = math.prod(s for s in shape if s != -1)
     after = tuple(x.numel // known if s == -1 else int(s) for s in shape)
     if after == x.shape:
@@ -174,8 +180,14 @@ def reshape(g: Program, x: Ref, shape: Sequence[int]) -> Ref:
     return result
 
 
-def permute(g: Program, x: Ref, order: Sequence[int]) -> Ref:
-    """Reorder the axes of `x`."""
+@overload
+def permute(g: Program, x: Ref, order: Sequence[int]) -> Ref: ...
+@overload
+def permute(g: Program, x: Tensor, order: Sequence[int]) -> Tensor: ...
+def permute(g: Program, x: Ref | Tensor, order: Sequence[int]) -> Ref | Tensor:
+    """Reorder the axes of `x`. A constant stays one."""
+    if isinstance(x, Tensor):
+        return x.permute(tuple(order))
     order = [axis % len(x.shape) for axis in order]
     if order == sorted(order):
         return x
@@ -191,15 +203,25 @@ def to_last(g: Program, x: Ref, axes: Sequence[int] | int) -> tuple[Ref, Shape]:
     return flat, tuple(1 if a in reduced else s for a, s in enumerate(x.shape))
 
 
-def transpose(g: Program, x: Ref, first: int, second: int) -> Ref:
-    """Swap two axes of `x`."""
+@overload
+def transpose(g: Program, x: Ref, first: int, second: int) -> Ref: ...
+@overload
+def transpose(g: Program, x: Tensor, first: int, second: int) -> Tensor: ...
+def transpose(g: Program, x: Ref | Tensor, first: int, second: int) -> Ref | Tensor:
+    """Swap two axes of `x`. A constant stays one."""
     order = list(range(len(x.shape)))
     order[first], order[second] = order[second], order[first]
     return permute(g, x, order)
 
 
-def expand(g: Program, x: Ref, shape: Sequence[int], implicit: bool = False) -> Ref:
-    """Repeat `x` along axes of size 1; -1 keeps an axis."""
+@overload
+def expand(g: Program, x: Ref, shape: Sequence[int], implicit: bool = False) -> Ref: ...
+@overload
+def expand(g: Program, x: Tensor, shape: Sequence[int], implicit: bool = False) -> Tensor: ...
+def expand(g: Program, x: Ref | Tensor, shape: Sequence[int], implicit: bool = False) -> Ref | Tensor:
+    """Repeat `x` along axes of size 1; -1 keeps an axis. A constant stays one."""
+    if isinstance(x, Tensor):
+        return x.expand(tuple(shape))
     offset = len(shape) - len(x.shape)
     after = tuple(x.shape[i - offset] if s == -1 else int(s) for i, s in enumerate(shape))
     if math.prod(after) == x.numel:
@@ -356,8 +378,7 @@ def _roll(g: Program, x: Ref, shifts: Sequence[int], dims: Sequence[int] = ()) -
 def stack(g: Program, parts: Sequence[Ref | Tensor], dim: int = 0) -> Ref:
     """Join tensors, perturbed or constant, along a new axis."""
     axis = dim % (len(parts[0].shape) + 1)
-    raised = [_unsqueeze(g, part, axis) if isinstance(part, Ref) else part.unsqueeze(axis) for part in parts]
-    return cat(g, raised, axis)
+    return cat(g, [reshape(g, p, (*p.shape[:axis], 1, *p.shape[axis:])) for p in parts], axis)
 
 
 def _nothing(g: Program, x: Ref, size: Any = None, stride: Any = None, dtype: Any = None) -> None:

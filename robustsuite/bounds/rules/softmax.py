@@ -143,11 +143,7 @@ def attention(
     if dropout:
         raise UnsupportedOperator(f"{g.where} drops out weights at random; call model.eval()")
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    turned = (
-        transpose(g, key, len(key.shape) - 2, len(key.shape) - 1)
-        if isinstance(key, Ref)
-        else key.transpose(-2, -1)
-    )
+    turned = transpose(g, key, -2, -1)
     scores: Any
     weights: Any
     if isinstance(query, Tensor) and isinstance(turned, Tensor):
