@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from robustsuite import seeding
 from robustsuite.arguments import check_fields, check_flags, check_kind
 
-from ..attacks import Adversary, PGDOnQ, TowardAction
+from ..attacks import Adversary, PGDOnQ, Preparation, TowardAction
 from ..policies import Agent, QFunction
 
 _STEPS = 5
@@ -24,7 +24,8 @@ class Validation:
         start: fraction of the training before the first one, in [0, 1].
         episodes: per validation, >= 1; their seeds are not those of the final evaluation.
         eps: radius of the attacks in standard deviations, >= 0; 0 validates the natural return alone.
-        adversaries: that attack too, beside PGD on Q and the attacks toward each single action.
+        adversaries: that attack too, beside PGD on Q and the attacks toward each single action; those that are searched or
+            trained (`SwitchingRuleSearch`) are so at each validation anew, on seeds of its own.
         enough: return at which natural and attacked episodes are good enough to stop.
         patience: validations that must be good enough before training stops, >= 1.
         attack_from: with eps > 0, share of the final training radius from which agents are attacked, in [0, 1]; before
@@ -40,7 +41,7 @@ class Validation:
     start: float = 0.3
     episodes: int = 10
     eps: float = 0.0
-    adversaries: tuple[Adversary, ...] = ()
+    adversaries: tuple[Adversary | Preparation, ...] = ()
     enough: float = math.inf
     patience: int = 3
     attack_from: float = 0.0
@@ -52,7 +53,7 @@ class Validation:
         check_fields(self, "eps", least=0)
         check_flags(self, "restart_from_best")
         for adversary in self.adversaries:
-            check_kind(adversary, Adversary, "adversaries", "observation attacks such as PGDOnQ()")
+            check_kind(adversary, (Adversary, Preparation), "adversaries", "attacks such as PGDOnQ()")
         check_fields(self, "enough", endless=True)
 
 
@@ -100,12 +101,15 @@ def validate(
             return Score(-math.inf, 0.0, value, -math.inf)
         ball = agent.ball(validation.eps)
         worst = natural.returns.copy()
-        adversaries: list[Adversary] = [PGDOnQ(steps=_STEPS)]
+        adversaries: list[Adversary | Preparation] = [PGDOnQ(steps=_STEPS)]
         adversaries += [TowardAction(action=action, steps=_STEPS) for action in range(q.actions)]
         adversaries += validation.adversaries
         for adversary in adversaries:
             if value + float(worst.mean()) < beat:
                 break
+            if isinstance(adversary, Preparation):
+                own = seeding.derive(seed, "validation", "preparation", step)
+                adversary = adversary.prepare(agent, ball, seed=own)
             played = rollout(
                 agent,
                 env,

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from robustsuite import recipes, seeding
 from robustsuite.envs import DEMO, RECIPES
+from robustsuite.envs.attacks.switching_rule import SwitchingRule, SwitchingRuleSearch
 from robustsuite.envs.environments import lockstep
 from robustsuite.envs.evaluation.rollout import rollout
 from robustsuite.envs.policies import agent as agents
 from robustsuite.envs.recipes.q_agent import QAgent
 from robustsuite.envs.training.robustness import Robustness
-from robustsuite.envs.training.validation import Score, Validation
+from robustsuite.envs.training.validation import Score, Validation, validate
 from robustsuite.errors import InvalidInput
 from robustsuite.perturbations import Linf
 from robustsuite.runs.run import Run
 
+from .cases import q_agent
 from .test_resume import small
 
 
@@ -110,3 +114,20 @@ def test_deviations_are_measured_where_none_are_known() -> None:
 def test_a_perturbation_of_its_own_is_refused() -> None:
     with pytest.raises(InvalidInput, match="radius gives it"):
         replace(small("cartpole-dqn"), robustness=Robustness(perturbation=Linf(0.1)))
+
+
+def test_validation_searches_adversaries_of_its_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    agent = q_agent((4, 8, 2))  # falls soon
+    search = SwitchingRuleSearch(budget=4, generation=4, episodes=1, finalists=1, steps=2)
+    plain = Validation(eps=0.6, episodes=2)
+    searching = replace(plain, adversaries=(search, SwitchingRule(weights=((0.0, 1.0, 0.0, 0.0),), steps=2)))
+    scores = [
+        validate(agent, chosen, attacked=True, beat=-math.inf, seed=0, step=5)
+        for chosen in (plain, searching, searching)
+    ]
+    assert scores[1] == scores[2]
+    assert scores[1].attacked <= scores[0].attacked
+    recipe = replace(small("cartpole-sadqn"), validation=searching)
+    recipes.save_json(recipe, tmp_path / "recipe.json")
+    assert recipes.load_json(tmp_path / "recipe.json") == recipe
