@@ -36,3 +36,16 @@ def sadqn() -> envs.QAgent:
         ),
         validation=envs.Validation(every=4000, eps=0.1, attack_from=0.5, restart_from_best=True),
     )
+
+
+@FAMILY.recipe("acrobot-cardqn", "CAR-DQN, by IBP bounds of the Bellman error", minutes=4)
+def cardqn() -> envs.QAgent:
+    base = sadqn()
+    return replace(
+        base,
+        subject="CAR-DQN (convex)",
+        learning=envs.CARLearning(timesteps=60_000, learning_rate=1e-3, double=True),
+        robustness=replace(
+            base.robustness, kappa=1.0, regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(0.0))
+        ),
+    )

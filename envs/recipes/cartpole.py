@@ -47,3 +47,19 @@ def sadqn_pgd() -> envs.QAgent:
         subject="SA-DQN (PGD)",
         robustness=replace(convex.robustness, regularizer=envs.PGDRegularizer(steps=5)),
     )
+
+
+@FAMILY.recipe("cartpole-cardqn", "CAR-DQN, by IBP bounds of the Bellman error", minutes=3)
+def cardqn() -> envs.QAgent:
+    return envs.QAgent(
+        env="CartPole-v1",
+        subject="CAR-DQN (convex)",
+        learning=envs.CARLearning(double=True),
+        radius=0.2,
+        robustness=envs.Robustness(
+            kappa=1.0,
+            regularizer=envs.ConvexRegularizer(beta=rs.training.Constant(0.0)),
+            ramp=rs.training.Linear(begin=10_000, length=15_000),
+        ),
+        validation=envs.Validation(every=2000, eps=0.2, enough=500.0, patience=2, attack_from=1.0),
+    )

@@ -7,6 +7,7 @@ updates). So agents are validated during training on episodes of their own seeds
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class KeepBest(BaseCallback):
         self._natural = -math.inf
         self._ramping = False
         self._start: dict[str, Tensor] = {}
+        self._shown = 0
         self.agent: Agent | None = None
 
     def capture(self) -> Checkpoint:
@@ -192,7 +194,10 @@ class KeepBest(BaseCallback):
                     state.reset_optimizers(self._model)  # its moments belong to other weights
 
     def _on_step(self) -> bool:
-        self._progress.to(self.num_timesteps)
+        done = min(self.num_timesteps, self._model._total_timesteps)  # the last round may go beyond
+        if done > self._shown:
+            self._shown = done
+            self._progress.to(done)
         return not self.finished
 
 
@@ -203,19 +208,21 @@ class SaveState(BaseCallback):
         path: of the checkpoint.
         every: timesteps between checkpoints, >= 1.
         keeper: saved along.
+        seconds: after which one is due earlier, >= 0.
     """
 
-    def __init__(self, *, path: Path, every: int, keeper: KeepBest) -> None:
+    def __init__(self, *, path: Path, every: int, keeper: KeepBest, seconds: float = 120.0) -> None:
         super().__init__()
-        self._path, self._every, self._keeper = path, every, keeper
-        self._last = 0
+        self._path, self._every, self._keeper, self._seconds = path, every, keeper, seconds
+        self._last, self._time = 0, 0.0
 
     def _on_training_start(self) -> None:
-        self._last = self.num_timesteps
+        self._last, self._time = self.num_timesteps, time.monotonic()
 
     def _on_rollout_start(self) -> None:
-        if self.num_timesteps - self._last >= self._every:
-            self._last = self.num_timesteps
+        late = time.monotonic() - self._time >= self._seconds
+        if late or self.num_timesteps - self._last >= self._every:
+            self._last, self._time = self.num_timesteps, time.monotonic()
             save(self._path, self.model, self._keeper)
 
     def _on_step(self) -> bool:
