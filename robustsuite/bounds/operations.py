@@ -191,6 +191,11 @@ class Nonlinear(ABC):
         """
 
     @property
+    def is_multilinear(self) -> bool:
+        """Say whether the map, and its planes, are linear in one input where all others are constants."""
+        return False
+
+    @property
     def has_alternative(self) -> bool:
         """Say whether `alternative` ever gives something."""
         return False

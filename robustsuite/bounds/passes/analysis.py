@@ -7,9 +7,8 @@ from functools import cached_property
 
 import torch
 
-from robustsuite.bounds.operations import Affine, Input
+from robustsuite.bounds.operations import Affine, Input, Nonlinear
 from robustsuite.bounds.program import Program, Structure
-from robustsuite.bounds.relaxations.product import MatrixProduct, Product
 from robustsuite.perturbations import Region
 
 
@@ -69,7 +68,7 @@ class Analysis:
             free = [i for i in step.inputs if not self.fixed[i]]
             # A product with a fixed factor is linear, and so are its planes.
             linear = isinstance(step.op, Input | Affine) or (
-                isinstance(step.op, Product | MatrixProduct) and len(free) == 1
+                isinstance(step.op, Nonlinear) and step.op.is_multilinear and len(free) == 1
             )
             affine.append(self.fixed[index] or (linear and all(affine[i] for i in free)))
         return tuple(affine)

@@ -96,6 +96,10 @@ class Product(Nonlinear):
         return writer.multiplied(inputs[1 - which], rows)
 
     @property
+    def is_multilinear(self) -> bool:
+        return True
+
+    @property
     def has_alternative(self) -> bool:
         return not self._gated
 
@@ -211,6 +215,10 @@ class MatrixProduct(Nonlinear):
     def pull(self, writer: Writer[T], which: int, inputs: Sequence[T], output: T, rows: T) -> T:
         other = writer.swapped(inputs[1 - which])
         return writer.matrix_product(rows, other) if which == 0 else writer.matrix_product(other, rows)
+
+    @property
+    def is_multilinear(self) -> bool:
+        return True
 
     @property
     def has_alternative(self) -> bool:
