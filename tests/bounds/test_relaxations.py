@@ -461,6 +461,36 @@ def test_the_touching_tangent_lies_above_the_left_end(function: SShaped, dtype: 
     assert float(below[inside].max()) <= 1e-6  # and hardly any further right than it must
 
 
+@pytest.mark.parametrize("function", [Tanh(), Sigmoid(), functions.Atan(), functions.Erf()])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 5.0, 40.0])
+def test_derivatives_of_default_lines_are_those_that_torch_records(function: SShaped, scale: float) -> None:
+    stream = torch.Generator().manual_seed(0)
+    left = torch.randn(2000, dtype=torch.float64, generator=stream) * scale
+    width = torch.rand(2000, dtype=torch.float64, generator=stream) * 2 * scale
+    width[:50] = 0.0
+    weights = torch.randn(4, 2000, dtype=torch.float64, generator=stream)
+
+    def found(recorded: bool) -> list[torch.Tensor]:
+        l, u = left.clone().requires_grad_(), (left + width).requires_grad_()
+        if recorded:
+            slope, intercept = function._above(torch.stack([l, -u]), torch.stack([u, -l]), None)
+            parts = (slope[1], 2 * function.at_zero - intercept[1], slope[0], intercept[0])
+        else:
+            lines = function.lines(l, u, None, None)
+            assert lines.lower_intercept is not None
+            parts = (
+                lines.lower_slope,
+                lines.lower_intercept,
+                lines.upper_slope,
+                lines.upper_intercept,
+            )
+        gradients = torch.autograd.grad((torch.stack(parts) * weights).sum(), (l, u))
+        return [*(part.detach() for part in parts), *gradients]
+
+    for ours, recorded in zip(found(False), found(True), strict=True):
+        torch.testing.assert_close(ours, recorded, rtol=1e-8, atol=1e-8)
+
+
 def _defined() -> Iterator[tuple[str, Any]]:
     """Give the names and values that the modules of relaxations define themselves."""
     for part in pkgutil.iter_modules(relaxations.__path__):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from robustsuite.bounds.operations import Thetas
 from robustsuite.bounds.relaxations import derivatives
@@ -86,12 +87,23 @@ class SShaped(Relaxation):
 
     def lines(self, l: Tensor, u: Tensor, lower: Tensor | None, upper: Tensor | None) -> Lines:
         # With h odd, h(x) >= -line(-x): the line below is the mirror image of one above. Both are made at once.
+        if (
+            lower is None
+            and upper is None
+            and torch.is_grad_enabled()
+            and (l.requires_grad or u.requires_grad)
+        ):
+            return Lines(*_DefaultLines.apply(self, l, u))  # type: ignore[no-untyped-call]
         choice = None
         if lower is not None and upper is not None:
             choice = torch.stack(torch.broadcast_tensors(upper, lower))
         slope, intercept = self._above(torch.stack([l, -u]), torch.stack([u, -l]), choice)
         # The constant h0 is counted twice by the mirror.
         return Lines(slope[1], 2 * self.at_zero - intercept[1], slope[0], intercept[0])
+
+    def bend(self, x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+        """Give the second derivative at x, where the function and its first derivative are known."""
+        return self.second_derivative(x)
 
     def initial(self, l: Tensor, u: Tensor) -> Thetas:
         return Thetas(lower=self._default_choice(-u, -l), upper=self._default_choice(l, u))
@@ -101,6 +113,63 @@ class SShaped(Relaxation):
         room = u - first
         middle = ((l + u) / 2 - first).clamp(min=0)
         return torch.where(room > 0, middle / torch.where(room > 0, room, 1.0), 0.0).clamp(0, 1)
+
+
+class _DefaultLines(torch.autograd.Function):
+    """The default lines, with their derivatives by the ends written out: much shorter than a recorded graph.
+
+    Of both lines (above on [l, u], and above on [-u, -l] for the mirror image) slope s and intercept i move by
+    ``ds = jl dl + ju du`` and ``di = -q ds + e du``, with q the point where the line meets h: u for a chord, else where the
+    tangent touches.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: SShaped, l: Tensor, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        l, u = torch.stack([l, -u]), torch.stack([u, -l])
+        touching = h.touching_point(l)
+        before_0, short = l < 0, touching < u
+        first = torch.where(before_0, torch.minimum(touching, u), l)
+        middle = (l + u) / 2
+        by_middle = middle > first
+        point = torch.where(by_middle, middle, first)
+        (at_point, tangent), (at_l, slope_l), (at_u, slope_u) = (
+            h.value_and_slope(at) for at in (point, l, u)
+        )
+        narrow = is_narrow(l, u)
+        # See `_above`.
+        crossing = before_0 & ~short & (at_u + slope_u * (l - u) < at_l)
+        by_chord = (u <= 0) | crossing | narrow
+        inverse = torch.where(narrow, 0.0, 1 / torch.where(narrow, 1.0, u - l))
+        steep = chord(l, u, at_l, at_u, narrow)
+        q = torch.where(by_chord, u, point)
+        slope = torch.where(by_chord, steep, tangent)
+        intercept = torch.where(by_chord, at_u, at_point) - slope * q
+
+        bend = h.bend(point, at_point, tangent)
+        back = l - point
+        # The tangent that passes (l, h(l)), by the implicit function theorem.
+        turned = torch.where(bend * back > 0, (slope_l - tangent) / torch.where(back < 0, back, -1.0), 0.0)
+        jl = torch.where(before_0, torch.where(short, turned, 0.0), bend)
+        ju = torch.where(before_0 & ~short, bend, 0.0)
+        jl, ju = torch.where(by_middle, bend / 2, jl), torch.where(by_middle, bend / 2, ju)
+        e = torch.where(by_chord, slope_u - steep, 0.0)
+        jl = torch.where(by_chord, (steep - slope_l) * inverse, jl)
+        ju = torch.where(by_chord, e * inverse, ju)
+        ctx.save_for_backward(q, jl, ju, e)
+        # The constant h0 is counted twice by the mirror.
+        return slope[1], 2 * h.at_zero - intercept[1], slope[0], intercept[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, Tensor]:
+        q, jl, ju, e = ctx.saved_tensors
+        of_slope, of_intercept = (
+            torch.stack([gradients[2], gradients[0]]),
+            torch.stack([gradients[3], -gradients[1]]),
+        )
+        moved = torch.addcmul(of_slope, q, of_intercept, value=-1)
+        by_l, by_u = moved * jl, torch.addcmul(moved * ju, of_intercept, e)
+        return None, by_l[0] - by_u[1], by_u[0] - by_l[1]
 
 
 @lru_cache(maxsize=16)
@@ -131,6 +200,9 @@ class Tanh(SShaped):
         t = x.tanh()
         return t, 1 - t.square()
 
+    def bend(self, x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+        return -2 * value * slope
+
     def second_derivative(self, x: Tensor) -> Tensor:
         t = x.tanh()
         return -2 * t * (1 - t * t)
@@ -155,6 +227,9 @@ class Sigmoid(SShaped):
     def value_and_slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
         s = x.sigmoid()
         return s, s * (1 - s)
+
+    def bend(self, x: Tensor, value: Tensor, slope: Tensor) -> Tensor:
+        return slope * (1 - 2 * value)
 
     def second_derivative(self, x: Tensor) -> Tensor:
         s = x.sigmoid()
