@@ -128,7 +128,7 @@ _VISION = {
     ],
 }
 _ENVS = {
-    "--environment": ["Nope-v0", "Pendulum-v1", "FrozenLake-v1", "Acrobot-v1", "MountainCar-v0", "''"],
+    "--env": ["Nope-v0", "Pendulum-v1", "FrozenLake-v1", "''"],
     "": ["--eps -1", "--eps 0", "--episodes 0", "--seed -1", "--device meta"],
     "--learning.": [
         *(
@@ -157,8 +157,8 @@ _ENVS = {
             "kappa -1",
             "kappa nan",
             "c -1",
-            "ramp.begin 0.9",
-            "ramp.length 2",
+            "ramp.begin -1",
+            "ramp.length 0",
             "ramp.begin nan",
             "regularizer.beta-start 2",
         ),
