@@ -76,6 +76,7 @@ class _State:
         self.success = torch.zeros(count, dtype=torch.bool, device=device)
         self.score = torch.full((count,), -torch.inf, dtype=center.dtype, device=device)
         self.distance = torch.full((count,), torch.inf, dtype=precise(center.dtype), device=device)
+        self.every = torch.arange(count, device=device)
         self.queries = torch.zeros(count, dtype=torch.int64, device=device)
         self.gradients = torch.zeros(count, dtype=torch.int64, device=device)
         self.events: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -175,12 +176,13 @@ class Search:
     def begin(self) -> None:
         """Try the clean examples, where that was not done yet."""
         if self._state.answers is None:
-            self.decisions(torch.arange(len(self.seeds), device=self.seeds.device), self.region.center)
+            self.decisions(self._state.every, self.region.center)
 
     def active(self) -> Int[Tensor, " active"]:
         """Give the numbers of the examples that are not done and may still be asked about."""
-        every = torch.arange(len(self.seeds), device=self.seeds.device)
-        return every[self.open(every)]
+        every = self._state.every
+        going = self.open(every)
+        return every if bool(going.all()) else every[going]
 
     def open(self, index: Int[Tensor, " rows"]) -> Bool[Tensor, " rows"]:
         """Say for each row whether its example is not done and may still be asked about."""
@@ -276,11 +278,11 @@ class Search:
         )  # success is that of the input as it will be given
         sent = self._sent(index)
         asked, shown = (index, inputs) if sent is None else (index[sent], inputs[sent])
-        parts = [
-            self._run(i, part, differentiate=differentiate)
-            for i, part in zip(asked.split(self._rows), shown.split(self._rows), strict=True)
-            if len(i)
-        ]
+        whole = len(asked) <= self._rows  # small batches are many in environments: nothing is split or joined
+        chunks = (
+            [(asked, shown)] if whole else zip(asked.split(self._rows), shown.split(self._rows), strict=True)
+        )
+        parts = [self._run(i, part, differentiate=differentiate) for i, part in chunks if len(i)]
         if not parts:
             empty = torch.zeros(len(index), dtype=inputs.dtype, device=inputs.device)
             return Slopes(empty.bool(), empty - torch.inf, torch.zeros_like(inputs), empty.bool())
@@ -312,8 +314,13 @@ class Search:
         self, index: Tensor, inputs: Tensor, *, differentiate: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Give met, the criterion's score, what the attack raises, and its gradient (or the inputs in its place)."""
-        criterion = self._criterion.select(index)
-        climbed = criterion if self._climbed is self._criterion else self._climbed.select(index)
+        every = index is self._state.every
+        criterion = self._criterion if every else self._criterion.select(index)
+        climbed = self._climbed
+        if climbed is self._criterion:
+            climbed = criterion
+        elif not every:
+            climbed = climbed.select(index)
         gradient = None
         with torch.set_grad_enabled(differentiate):
             inputs = inputs.requires_grad_(differentiate)
@@ -330,8 +337,10 @@ class Search:
             outputs, score = outputs.detach(), score.detach()
             score = score.masked_fill(score.isnan(), -torch.inf)  # no try is worse
             met = criterion.met(outputs)
-            kept = score if climbed is criterion else criterion.score(outputs)
             found = inputs if gradient is None else gradient
+            if climbed is criterion:
+                return met, score, score, found
+            kept = criterion.score(outputs)
             return met, kept.masked_fill(kept.isnan(), -torch.inf), score, found
 
     def _outputs(self, inputs: Tensor) -> Tensor:
@@ -351,6 +360,11 @@ class Search:
         return outputs
 
     def _count(self, index: Tensor, *, gradients: bool) -> None:
+        if index is self._state.every:
+            self._state.queries.add_(1)
+            if gradients:
+                self._state.gradients.add_(1)
+            return
         ones = torch.ones_like(index)
         self._state.queries.index_add_(0, index, ones)
         if gradients:
@@ -360,6 +374,13 @@ class Search:
         """Keep rows that are better than what their examples have."""
         state = self._state
         score = score.to(state.score.dtype)
+        if index is state.every and isinstance(self._keeper, FirstSuccess) and not bool(met.any()):
+            # One row for each example, and no success among them: no example has one, or it would not be asked again.
+            better = ~state.success & (score > state.score)
+            state.score = torch.where(better, score, state.score)
+            spread = better.view(-1, *[1] * (inputs.dim() - 1))
+            state.best = torch.where(spread, inputs, state.best)
+            return
         rows = (met | (~state.success[index] & (score > state.score[index]))).nonzero().squeeze(1)
         if len(rows) == 0:
             return
