@@ -5,6 +5,7 @@ from robustsuite.recipes import catalogue
 from . import (
     acrobot,
     ant,
+    any_continuous,
     any_environment,
     atari,
     cartpole,
@@ -20,6 +21,7 @@ from . import (
 
 RECIPES = catalogue(
     any_environment.FAMILY,
+    any_continuous.FAMILY,
     cartpole.FAMILY,
     acrobot.FAMILY,
     lunar_lander.FAMILY,
