@@ -2,6 +2,7 @@
 
 from .adversary import Adversary, Attacker, Memoryless, Preparation, ensure_inside
 from .adversary_training import AdversaryTraining, DirectorTraining
+from .coupled import Coupled
 from .critic_attack import CriticAttack
 from .director import Director
 from .learned_adversary import LearnedAdversary
@@ -12,12 +13,14 @@ from .random_noise import RandomNoise
 from .robust_sarsa import RobustSarsa, RobustSarsaTraining
 from .robust_sarsa_and_mad import RobustSarsaAndMAD, RobustSarsaAndMADTraining
 from .switching_rule import SwitchingRule, SwitchingRuleSearch
+from .timed import Timed
 from .toward_action import TowardAction
 
 __all__ = [
     "Adversary",
     "AdversaryTraining",
     "Attacker",
+    "Coupled",
     "CriticAttack",
     "Director",
     "DirectorTraining",
@@ -34,6 +37,7 @@ __all__ = [
     "RobustSarsaTraining",
     "SwitchingRule",
     "SwitchingRuleSearch",
+    "Timed",
     "TowardAction",
     "ensure_inside",
 ]

@@ -15,6 +15,7 @@ from robustsuite.envs import CARDQN, RADIALDQN, RADIALPPO, SADDPG, SADQN, SAPPO,
 from robustsuite.envs.algorithms.robust import Robust
 from robustsuite.envs.attacks import (
     Adversary,
+    Coupled,
     CriticAttack,
     Director,
     LearnedAdversary,
@@ -25,6 +26,7 @@ from robustsuite.envs.attacks import (
     RobustSarsa,
     RobustSarsaAndMAD,
     SwitchingRule,
+    Timed,
     TowardAction,
 )
 from robustsuite.envs.policies import (
@@ -312,6 +314,8 @@ FOES = [
     Foe(Director(director=_learner(3, 1), timesteps=0, steps=5), _pendulum_deterministic, _upward),
     Foe(Director(director=_learner(3, 1), timesteps=0, steps=5), _pendulum_gaussian, _upward),
     Foe(Director(director=_forcing(), timesteps=0, steps=5), controller, _second),
+    Foe(Timed(adversary=PGDOnQ(steps=5), threshold=0.01), controller, _flipped),
+    Foe(Coupled(adversary=MaximalActionDifference(steps=5), step=1.0), _pendulum_gaussian, _moved),
     Foe(_RULE, controller, _obeyed),
     Foe(_PUSH, _pendulum_deterministic, _pushed),
     Foe(RobustSarsa(critic=_CRITIC, steps=5), _pendulum_deterministic, _own_worth),

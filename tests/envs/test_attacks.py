@@ -9,8 +9,18 @@ import torch
 
 from robustsuite import seeding
 from robustsuite.envs import attacks, scale
-from robustsuite.envs.attacks import Adversary, MinQ, PGDOnQ, RandomNoise, TowardAction, ensure_inside
+from robustsuite.envs.attacks import (
+    Adversary,
+    Coupled,
+    MinQ,
+    PGDOnQ,
+    RandomNoise,
+    Timed,
+    TowardAction,
+    ensure_inside,
+)
 from robustsuite.envs.policies import Agent
+from robustsuite.envs.streams import Streams
 from robustsuite.errors import InvalidInput
 
 from .cases import FOES, STD, Foe, controller, q_agent, shown
@@ -139,3 +149,29 @@ def test_random_noise_fills_the_ball() -> None:
     unit = shown(RandomNoise(), q, zeros, scale.ball(0.5, STD)) / (0.5 * torch.tensor(STD))
     torch.testing.assert_close(unit.mean(0), torch.zeros(4), atol=0.05, rtol=0)
     torch.testing.assert_close(unit.std(0), torch.full((4,), 3**-0.5), atol=0.03, rtol=0)
+
+
+def test_a_timed_adversary_strikes_where_it_matters() -> None:
+    agent = controller()
+    states = torch.tensor([[0.0, 0.0, 0.2, 2.0], [0.0, 0.0, 0.01, 0.0]])  # margins of 0.8 and 0.01
+    timed = Timed(adversary=RandomNoise(), threshold=0.2)
+    seen = shown(timed, agent.policy, states, agent.ball(0.1))
+    assert not torch.equal(seen[0], states[0])
+    assert torch.equal(seen[1], states[1])
+
+
+def test_a_coupled_adversary_moves_slowly_and_forgets_with_the_episode() -> None:
+    agent, states = controller(), torch.zeros(50, 4)
+    unit = torch.tensor(STD)
+    coupled = Coupled(adversary=RandomNoise(), step=0.25)
+    attacker = coupled.start(agent.policy, agent.ball(0.4), Streams(0, episodes=range(50)))
+    first, last = torch.ones(50, dtype=torch.bool), states
+    for step in range(6):
+        moving = states + step
+        seen = attacker.show(moving, first) - moving
+        assert (seen.abs() / unit).max() <= 0.4 + 1e-5
+        assert ((seen - last).abs() / unit).max() <= 0.1 + 1e-4
+        first, last = torch.zeros(50, dtype=torch.bool), seen
+    assert (last.abs() / unit).max() > 0.2
+    again = attacker.show(states, torch.ones(50, dtype=torch.bool))
+    assert (again.abs() / unit).max() <= 0.1 + 1e-5
