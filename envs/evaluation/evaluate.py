@@ -73,6 +73,7 @@ class AgentEvaluation:
         check_fields(self, "episodes", integer=True, least=1)
         check_fields(self, "first", integer=True, least=0, optional=True)
         check_numbers("eps", self.eps, above=0)
+        check_kind(self.adversaries, tuple, "adversaries", "a tuple of attacks such as (PGDOnQ(),)")
         for adversary in self.adversaries:
             check_kind(
                 adversary,

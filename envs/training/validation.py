@@ -52,6 +52,7 @@ class Validation:
         check_fields(self, "start", "attack_from", least=0, most=1)
         check_fields(self, "eps", least=0)
         check_flags(self, "restart_from_best")
+        check_kind(self.adversaries, tuple, "adversaries", "a tuple of attacks such as (PGDOnQ(),)")
         for adversary in self.adversaries:
             check_kind(adversary, (Adversary, Preparation), "adversaries", "attacks such as PGDOnQ()")
         check_fields(self, "enough", endless=True)

@@ -43,7 +43,7 @@ def test_the_demo_measures_at_least_twenty_episodes() -> None:
         assert len(recipe.eps) >= 3
 
 
-@pytest.mark.parametrize("name", ["cartpole-dqn", "cartpole-sadqn", "cartpole-sadqn-pgd"])
+@pytest.mark.parametrize("name", ["cartpole-dqn", "cartpole-sadqn-pgd"])
 def test_trains_and_measures_and_repeats(name: str) -> None:
     recipe, values = small(name), []
     for _ in range(2):
@@ -100,7 +100,7 @@ def test_deviations_are_measured_where_none_are_known() -> None:
     found = []
     for name in ("dqn", "car-dqn"):
         recipe = small(name)
-        recipe = replace(recipe, env="MountainCar-v0", learning=replace(recipe.learning, timesteps=900))
+        recipe = replace(recipe, env="MountainCar-v0", learning=replace(recipe.learning, timesteps=500))
         run = Run.scratch()
         recipe.train(run)
         agent = agents.load(run.checkpoints / "agent.safetensors")
