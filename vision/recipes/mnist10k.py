@@ -19,7 +19,7 @@ def standard() -> vision.Classification:
         data="mnist10k",
         subject="conv net, standard",
         architecture=vision.ConvNet(channels=(16, 32)),
-        update=rs.training.Descent(rs.training.Standard(), optimizer=rs.training.Adam(rate=1e-3)),
+        update=rs.training.Descent(rs.training.Standard(), optimizer=rs.training.Adam(rate=2e-3)),
         training=rs.training.Training(epochs=10, batch_size=64),
         perturbations=tuple(rs.Linf(eps, clip=(0.0, 1.0)) for eps in (0.1, 0.2, 0.3)),
         measured=1000,
@@ -35,7 +35,7 @@ def adversarial() -> vision.Classification:
             rs.training.Adversarial(
                 perturbation=rs.Linf(0.2, clip=(0.0, 1.0)), radius=rs.training.Linear(length=4.0)
             ),
-            optimizer=rs.training.Adam(rate=1e-3),
+            optimizer=rs.training.Adam(rate=4e-3),
         ),
         training=rs.training.Training(
             epochs=20, batch_size=64, rate_schedule=rs.training.Steps(at=(16.0,)), keep_best_from=4.0
