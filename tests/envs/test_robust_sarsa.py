@@ -111,10 +111,8 @@ def left(agent: Agent, adversary: Adversary) -> float:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason="needs the published agents")
-@pytest.mark.parametrize(
-    ("name", "most"), [("ddpg_invertedpendulum_vanilla", 700.0), ("ddpg_hopper_vanilla", 1000.0)]
-)
-def test_breaks_published_agents_that_stand_against_mad(name: str, most: float) -> None:
+def test_breaks_a_published_agent_that_stands_against_mad() -> None:
+    name, most = "ddpg_hopper_vanilla", 1000.0
     agent = published.load(PUBLISHED / name)
     assert agent.eps is not None
     adversary = RobustSarsaTraining().prepare(agent, agent.ball(agent.eps), seed=0)
