@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -68,9 +69,9 @@ class ActorCritic(Robust):
                     "the policy's features_extractor has weights; expected 'MlpPolicy' without a network in front of it"
                 )
 
+    @abstractmethod
     def _extractor(self) -> torch.nn.Module:
         """Give what stands before the actor."""
-        raise NotImplementedError
 
     def all_finite(self, values: npt.NDArray[np.floating], name: str) -> None:
         """Check numbers that came from the environment.
